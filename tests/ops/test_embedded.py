@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from joins.errors import FolderUnusable, ServerMissing
+from joins.redis_url import Client, check_server
+from ops import embedded
+
+
+def program(folder: Path, name: str, says: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_server_is_new_enough_and_writes_every_change_to_disk_before_it_answers(redis_client: Client) -> None:
+    assert check_server(redis_client, "embedded")
+    config = redis_client.config_get()
+    assert config["appendonly"] == "yes"
+    assert config["appendfsync"] == "always"
+    assert config["maxmemory-policy"] == "noeviction"
+    assert config["save"] == ""
+    assert config["port"] == "0"
+
+
+def test_only_its_owner_can_enter_the_server_folder_and_its_socket(server_url: str) -> None:
+    path = Path(server_url.removeprefix("unix://"))
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_a_log_folder_with_a_long_path_gets_a_short_socket_of_its_own(tmp_path: Path) -> None:
+    deep = tmp_path / ("a" * 60) / ("b" * 60)
+    path = embedded.socket_path(deep)
+    assert len(bytes(path)) <= embedded.SOCKET_PATH_BYTES
+    assert path == embedded.socket_path(deep)
+    assert path != embedded.socket_path(deep / "c")
+
+
+def test_a_program_on_the_path_comes_before_the_bundled_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = program(tmp_path / "bin", "redis-server", "Redis server v=7.0.15 sha=00000000:0")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    assert embedded.find() == wanted
+
+
+def test_a_program_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path / "bin", "redis-server", "Redis server v=6.2.14 sha=00000000:0")
+    newer = program(tmp_path / "bin", "valkey-server", "Valkey server v=8.0.1 sha=00000000:0")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    assert embedded.find() == newer
+
+
+def test_no_program_at_all_is_one_sentence_that_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "bin", "redis-server", "Redis server v=6.2.14 sha=00000000:0")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin") + ":/usr/bin:/bin")
+    monkeypatch.setattr(embedded, "PROGRAMS", ("redis-server",))
+    monkeypatch.setattr(embedded, "_bundled", list)
+    with pytest.raises(ServerMissing, match=r"6\.2, too old.*apt install redis-server.*REDIS_URL"):
+        embedded.find()
+
+
+def test_a_socket_folder_that_somebody_else_placed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "redis").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FolderUnusable, match="belongs to somebody else"):
+        embedded.command(tmp_path)
