@@ -1,0 +1,123 @@
+"""A log as one JSON array on disk, one record a line, appended in O(1) and valid JSON at every moment.
+
+    [
+    {record},
+    {record}
+    ]············   spaces, allocated ahead
+
+A write replaces the closing bracket and some of the spaces after it by the new records and a new bracket, in one call
+and without changing the file's size; a foreign `json.load` sees the array before or after. The spaces are allocated,
+durably, before the write that needs them, so that a full disk fails while nothing has been touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from pathlib import Path
+
+from joins import durable
+from joins.chain import Record
+from joins.errors import HeadMoved, LogDamaged
+from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, read_tail, read_window
+
+GROW_BYTES = 64 * 1024
+OPEN, CLOSE = b"[\n", b"\n]"
+BLANK = b" \n\0"  # NUL: what a file system may leave of a block that a power cut kept it from writing
+_log = logging.getLogger("joins.array_file")
+
+
+class ArrayWriter:
+    """The one writer of an array. Every method raises SinkUnavailable when the disk says no."""
+
+    def __init__(self, path: Path, log: str) -> None:
+        """Opens the file, made empty where there is none, repairs a torn tail, and reads the head.
+
+        Raises LogDamaged when something else wrote to it.
+        """
+        self._path = path
+        with durable.disk_errors(path):
+            if not path.exists():
+                durable.replace(path, b"[\n]".ljust(GROW_BYTES))
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            with durable.disk_errors(path):
+                self._tail = self._repaired(log)
+                self._identity = durable.identity(path)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def head(self) -> Head:
+        """Event id and hash of the last record."""
+        return self._tail.head
+
+    def check_identity(self) -> None:
+        """Raises HeadMoved when the file at the path is no longer the one this writer left there."""
+        if durable.identity(self._path) != self._identity:
+            raise HeadMoved(f"{self._path} is not the file that was opened: it was replaced, cut or removed")
+
+    def append(self, lines: list[bytes], head: Head) -> None:
+        """Adds lines, of which `head` is the last; durable on return. Raises HeadMoved when the file was replaced."""
+        self.check_identity()
+        # The array without records is "[\n]", so the first record follows a newline that is already there.
+        before = b"" if self._tail.end == len(OPEN) else b",\n"
+        data = before + b",\n".join(lines) + CLOSE
+        if len(data) > MAX_WRITE_BYTES:
+            raise ValueError("a write must stay below MAX_WRITE_BYTES, or a torn one could not be told")
+        with durable.disk_errors(self._path):
+            self._allocate(self._tail.end + len(data))
+            with durable.file_lock(self._descriptor, exclusive=True):
+                durable.write_all(self._descriptor, data, self._tail.end)
+            os.fdatasync(self._descriptor)
+        self._tail = Tail(head, self._tail.end + len(data) - len(CLOSE))
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._descriptor)
+
+    def _allocate(self, needed: int) -> None:
+        size = os.fstat(self._descriptor).st_size
+        if needed <= size:
+            return
+        wanted = -(-needed // GROW_BYTES) * GROW_BYTES
+        try:
+            durable.write_all(self._descriptor, b" " * (wanted - size), size)
+            os.fsync(self._descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, size)
+            raise
+        self._identity = durable.identity(self._path)
+
+    def _repaired(self, log: str) -> Tail:
+        if os.pread(self._descriptor, len(OPEN), 0) != OPEN:
+            raise LogDamaged(f"{self._path} does not begin as a log of this program; it is left as it is")
+        window = read_window(self._descriptor, len(OPEN))
+        tail = read_tail(str(self._path), log, window, parse_line, b",")
+        rest = window.data[tail.end - window.offset :]
+        empty = tail.head == empty_head(log)
+        if rest.rstrip(BLANK) != (b"]" if empty else CLOSE):
+            self._cut(rest, tail.end, b"]" if empty else CLOSE)
+        return tail
+
+    def _cut(self, rest: bytes, end: int, close: bytes) -> None:
+        """Closes the array at `end` and blanks what follows, which is kept in a file of its own."""
+        torn = rest.strip(BLANK + b",]")
+        if torn and not torn.startswith(b"{") and end == len(OPEN):
+            raise LogDamaged(f"{self._path} holds no record of this program; it is left as it is")
+        aside = durable.set_aside(self._path, rest.rstrip(BLANK), "torn") if torn else None
+        durable.write_all(self._descriptor, close.ljust(len(rest)), end)
+        os.fsync(self._descriptor)
+        _log.warning("%s: a torn write was cut from its end%s", self._path, f" and kept in {aside}" if aside else "")
+
+
+def parse_line(line: bytes) -> Record:
+    """The object in a line of the array. Raises ValueError when it is none."""
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise ValueError("a line of the array is no object")
+    return record

@@ -1,0 +1,101 @@
+"""A log as a CSV file: the header, then one record a line, appended."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import logging
+import os
+from pathlib import Path
+
+from joins import durable
+from joins.chain import Record
+from joins.columns import HEADERS
+from joins.csv_format import from_row, header
+from joins.errors import HeadMoved, LogDamaged
+from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, read_tail, read_window
+
+_log = logging.getLogger("joins.csv_file")
+
+
+class CsvWriter:
+    """The one writer of a CSV log. Every method raises SinkUnavailable when the disk says no."""
+
+    def __init__(self, path: Path, log: str) -> None:
+        """Opens the file, made with its header where there is none, cuts a torn tail, and reads the head.
+
+        Raises LogDamaged when something else wrote to it.
+        """
+        self._path = path
+        self._header = header(log)
+        with durable.disk_errors(path):
+            if not path.exists():
+                durable.replace(path, self._header)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            with durable.disk_errors(path):
+                self._tail = self._repaired(log)
+                self._identity = durable.identity(path)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def head(self) -> Head:
+        """Event id and hash of the last record."""
+        return self._tail.head
+
+    def check_identity(self) -> None:
+        """Raises HeadMoved when the file at the path is no longer the one this writer left there."""
+        if durable.identity(self._path) != self._identity:
+            raise HeadMoved(f"{self._path} is not the file that was opened: it was replaced, cut or removed")
+
+    def append(self, lines: list[bytes], head: Head) -> None:
+        """Adds lines, of which `head` is the last; durable on return. Raises HeadMoved when the file was replaced."""
+        self.check_identity()
+        data = b"".join(lines)
+        if len(data) > MAX_WRITE_BYTES:
+            raise ValueError("a write must stay below MAX_WRITE_BYTES, or a torn one could not be told")
+        with durable.disk_errors(self._path):
+            try:
+                with durable.file_lock(self._descriptor, exclusive=True):
+                    durable.write_all(self._descriptor, data, self._tail.end)
+                os.fdatasync(self._descriptor)
+            except OSError:
+                # A full disk may have taken a part; the file must not keep half a row.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, self._tail.end)
+                raise
+            self._tail = Tail(head, self._tail.end + len(data))
+            self._identity = durable.identity(self._path)
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._descriptor)
+
+    def _repaired(self, log: str) -> Tail:
+        begin = len(self._header)
+        if os.pread(self._descriptor, begin, 0) != self._header:
+            raise LogDamaged(f"{self._path} does not begin with this program's header; it is left as it is")
+        window = read_window(self._descriptor, begin)
+        tail = read_tail(str(self._path), log, window, lambda line: parse_line(log, line))
+        if tail.head != empty_head(log):
+            tail = Tail(tail.head, tail.end + 1)  # past the newline
+        rest = window.data[tail.end - window.offset :]
+        if rest:
+            aside = durable.set_aside(self._path, rest, "torn")
+            os.ftruncate(self._descriptor, tail.end)
+            os.fsync(self._descriptor)
+            _log.warning("%s: a torn write was cut from its end and kept in %s", self._path, aside)
+        return tail
+
+
+def parse_line(log: str, line: bytes) -> Record:
+    """The record in a line of the file. Raises ValueError when it has not the header's cells, else InvalidRecord."""
+    try:
+        rows = list(csv.reader([line.decode()], strict=True))
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    if len(rows) != 1 or len(rows[0]) != len(HEADERS[log]):
+        raise ValueError("the line has not the header's cells")
+    return from_row(log, line)

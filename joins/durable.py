@@ -1,0 +1,136 @@
+"""Files that survive a crash: atomic replacement, locks that die with their holder, and disk errors as sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from joins.errors import FolderUnusable, SinkUnavailable
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "the file system is read-only; remount it for writing",
+    errno.EACCES: "permission is denied; give this user write access",
+    errno.EPERM: "permission is denied; give this user write access",
+    errno.EIO: "the disk reports an error; check it",
+}
+
+FileIdentity = tuple[int, int, int]  # device, inode, size in bytes
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError on `path` into SinkUnavailable with its remedy; all of them are worth another try."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+        raise SinkUnavailable(f"{path} cannot be used: {remedy}") from error
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made if need be and seen to be writable. Raises FolderUnusable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-test-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+        raise FolderUnusable(
+            f"the log folder {folder.absolute()} cannot be written: {remedy} (this process is user {os.getuid()}), "
+            "or set INVITE_LOGS_DIR to another folder."
+        ) from error
+    return folder
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a new or renamed name in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes, offset: int) -> None:
+    """Writes all of `data` at `offset`, however many calls it takes."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Puts `data` at `path`, so that after a crash the old or the new content is there, whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def set_aside(path: Path, data: bytes, why: str) -> Path:
+    """Keeps bytes that are about to be cut from `path`, in a file beside it named for the reason and the time."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    aside = path.with_name(f"{path.name}.{why}-{stamp}")
+    replace(aside, data)
+    return aside
+
+
+def identity(path: Path) -> FileIdentity | None:
+    """Which file is at `path` and how long it is; None when there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size
+
+
+class FolderLock:
+    """An exclusive lock on a name within a folder. The kernel drops it when its holder dies, however it dies."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._path = folder / f".{name}.lock"
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Whether this process now holds the lock. Never waits."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Gives the lock up, if held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+@contextlib.contextmanager
+def file_lock(descriptor: int, exclusive: bool) -> Iterator[None]:
+    """Holds the advisory lock on an open file: shared for a look at its tail, exclusive for a write."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
