@@ -1,0 +1,101 @@
+"""What `invitelog up` makes sure of before it starts anything: each fault is one sentence with its remedy."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from joins.errors import DiscordUnreachable, FolderUnusable, ForeignLog
+from joins.redis_url import check_server, connect
+from joins.settings import Settings
+from ops import discord_rest, embedded
+
+HEAD_BYTES = 65_536  # enough of a log to see its first record
+
+
+def check(settings: Settings) -> list[str]:
+    """Raises the first fault that makes a start pointless; returns the warnings about what may yet come right."""
+    _ = settings.token
+    check_folder(settings.invite_logs_dir)
+    check_logs(settings.invite_logs_dir)
+    check_redis(settings)
+    try:
+        discord_rest.me(settings)
+    except DiscordUnreachable as error:
+        return [f"{error} The producer keeps trying."]
+    return []
+
+
+def check_folder(logs_dir: Path) -> None:
+    """Raises FolderUnusable unless a file can be written in the log folder, which is made if need be."""
+    try:
+        logs_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=logs_dir):
+            pass
+    except OSError as error:
+        raise FolderUnusable(
+            f"the log folder {logs_dir.absolute()} cannot be written by user {os.getuid()} "
+            f"({error.strerror}{_owner(logs_dir)}): run `chown -R {os.getuid()} {logs_dir.absolute()}` "
+            "as its owner or root, or set INVITE_LOGS_DIR to a folder that can be written."
+        ) from error
+
+
+def _owner(path: Path) -> str:
+    try:
+        return f"; it belongs to user {path.stat().st_uid}"
+    except OSError:
+        return ""
+
+
+def check_logs(logs_dir: Path) -> None:
+    """Raises ForeignLog when a joins log at our path was plainly written by another program.
+
+    Only the head of each file is read. What is merely torn or damaged is its sink's to judge.
+    """
+    for path, foreign in (
+        (logs_dir / "invite_joins.json", _foreign_json),
+        (logs_dir / "invite_joins.csv", _foreign_csv),
+    ):
+        try:
+            with path.open("rb") as file:
+                head = file.read(HEAD_BYTES).decode("utf-8-sig", errors="replace").strip()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise FolderUnusable(f"{path} cannot be read ({error.strerror}): correct its owner.") from error
+        if head and foreign(head):
+            raise ForeignLog(
+                f"{path} was written by another program (its records carry no hash) and is left as it is: "
+                "run `invitelog adopt` to take its records over, or move the file away."
+            )
+
+
+def _foreign_json(head: str) -> bool:
+    if not head.startswith("["):
+        return True
+    rest = head.removeprefix("[").lstrip()
+    if not rest.startswith("{"):
+        return False
+    try:
+        first, _ = json.JSONDecoder().raw_decode(rest)
+    except ValueError:
+        return False
+    return "hash" not in first
+
+
+def _foreign_csv(head: str) -> bool:
+    return "Hash" not in next(csv.reader([head.splitlines()[0]]))
+
+
+def check_redis(settings: Settings) -> str:
+    """The server's name and version, or that one will be embedded. Raises a StartupError."""
+    if settings.redis_url is None:
+        return f"embedded, {embedded.find().name}"
+    client = connect(settings, connections=1)
+    try:
+        return check_server(client, settings.redis_url)
+    finally:
+        client.close()
