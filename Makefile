@@ -1,0 +1,61 @@
+# Everything runs from .venv, made at the first use from the locked requirements. Once it is there nothing is downloaded.
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+	--no-annotate --custom-compile-command 'make lock'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo run test lint lock clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.runtime  ## The whole pipeline against a sandbox Discord, in about a minute (ARGS=--stay keeps it running)
+	@$(BIN)/python -m ops demo $(ARGS)
+
+run: .venv/.runtime  ## Every process on this machine; settings from the environment or .env
+	@$(BIN)/python -m ops up $(ARGS)
+
+test: .venv/.dev  ## All tests (ARGS=… for pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev  ## Style and strict types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lock:  ## Resolve the requirements anew, with hashes (needs uv and the network)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	@echo 'setuptools>=80' | $(UV_LOCK) - --output-file requirements-build.txt >/dev/null
+	@$(UV_LOCK) --group dev --constraints requirements-build.txt pyproject.toml \
+		--output-file requirements-dev.txt >/dev/null
+	@$(UV_LOCK) --constraints requirements-dev.txt pyproject.toml --output-file requirements.txt >/dev/null
+
+clean:  ## Remove what make and the tools made; never the logs
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info demo
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.made:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: install Python 3.11 or later." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is older than Python 3.11: install a later one and say make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python's venv module is missing: apt install python3-venv" >&2; exit 1; }
+	@echo "Making .venv"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+# setuptools comes from a lock of its own, so that the project is installed without a build that downloads.
+.venv/.runtime: .venv/.made requirements.txt requirements-build.txt pyproject.toml
+	@echo "Installing the locked requirements"
+	@$(PIP) --require-hashes -r requirements.txt -r requirements-build.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements-dev.txt
+	@echo "Installing what the tests and checks need"
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
