@@ -37,6 +37,7 @@ def connect(settings: Settings, url: str | None = None, connections: int = 4) ->
         "socket_connect_timeout": SOCKET_TIMEOUT,
         "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=2),
         "health_check_interval": 30,
+        "protocol": 2,  # one shape of replies, whatever the server or redis-py prefers
     }
     if "+sentinel://" in url:
         return _through_sentinel(url, settings, options)

@@ -1,0 +1,48 @@
+"""The names of all our keys in Redis, and the sinks. RQ's own keys are here where our scripts touch them."""
+
+from __future__ import annotations
+
+SINKS = ("json", "csv", "sqlite", "cloud")  # each a consumer group, an RQ queue, a process
+
+EPOCH = "invitelog:epoch"  # string: which life of the streams this is; missing after the server forgot
+PUBLISHED = "invitelog:published"  # hash: join_id or change_id -> event id, as far back as the streams reach
+ARRIVALS = "invitelog:arrivals"  # hash: join_id -> raw arrival that has no record yet
+INBOX = "invitelog:inbox"  # list: records handed to the sequencer by other processes
+STAFF = "invitelog:staff"  # hash: guild/staff id -> JSON of the registered names and IB data
+CODES = "invitelog:codes"  # hash: guild/invite code -> staff id
+FENCE = "invitelog:fence"  # counter: the last fencing number given
+TRIMMED = "invitelog:trimmed"  # hash: log -> highest id that was trimmed
+VERDICTS = "invitelog:verdicts"  # hash: log/event id -> why the entry is no record
+DEAD_LETTERS = "invitelog:dead-letters"  # stream: the entries that were condemned
+COMMANDS = "invitelog:commands"  # string: hash of the slash commands as last registered
+RQ_QUEUES = "rq:queues"  # set: RQ's list of its queues
+
+
+def stream(log: str) -> str:
+    """The stream of a log."""
+    return f"invitelog:{log}"
+
+
+def lease(name: str) -> str:
+    """The lease of a sink, or of the sequencer."""
+    return f"invitelog:lease:{name}"
+
+
+def process(name: str) -> str:
+    """The hash in which a process says how it is."""
+    return f"invitelog:process:{name}"
+
+
+def queue(sink: str) -> str:
+    """The list behind a sink's RQ queue."""
+    return f"rq:queue:{sink}"
+
+
+def job(job_id: str) -> str:
+    """The hash of an RQ job."""
+    return f"rq:job:{job_id}"
+
+
+def job_id(sink: str) -> str:
+    """The id of the one job of a sink, pushed once a record."""
+    return f"invitelog-{sink}"

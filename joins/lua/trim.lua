@@ -1,0 +1,33 @@
+-- Drops up to 1000 entries that every sink has acknowledged, beyond the newest `keep`, and forgets their identities.
+-- KEYS: stream, trimmed, published
+-- ARGV: log, entries to keep, then the groups that must have acknowledged
+-- Reply: how many entries were dropped.
+local stream = KEYS[1]
+local surplus = redis.call('XLEN', stream) - tonumber(ARGV[2])
+if surplus <= 0 then return 0 end
+local groups = groups_of(stream)
+local oldest_pending, delivered
+for g = 3, #ARGV do
+    local group = groups[ARGV[g]]
+    if not group then return 0 end
+    if not delivered or above(delivered, group['last-delivered-id']) then delivered = group['last-delivered-id'] end
+    if group['pending'] > 0 then
+        local first = redis.call('XPENDING', stream, ARGV[g])[2]
+        if not oldest_pending or above(oldest_pending, first) then oldest_pending = first end
+    end
+end
+local cut, dropped
+local identities = {}
+for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(surplus, 1000))) do
+    local id = entry[1]
+    if above(id, delivered) or (oldest_pending and not above(oldest_pending, id)) then break end
+    cut = id
+    for f = 1, #entry[2], 2 do
+        if entry[2][f] == 'id' then identities[#identities + 1] = entry[2][f + 1] end
+    end
+end
+if not cut then return 0 end
+if #identities > 0 then redis.call('HDEL', KEYS[3], unpack(identities)) end
+redis.call('HSET', KEYS[2], ARGV[1], cut)
+local ms, seq = string.match(cut, '(%d+)-(%d+)')
+return redis.call('XTRIM', stream, 'MINID', ms .. '-' .. string.format('%d', tonumber(seq) + 1))

@@ -1,0 +1,95 @@
+"""The sequencer's side of the streams: publishing under fixed ids, trimming, the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis.exceptions import ResponseError
+
+from joins import event_id, keys
+from joins.chain import Record, canonical
+from joins.errors import LeaseLost, StreamForgot
+from joins.json_format import to_line
+from joins.records import VERSION, identity
+from joins.redis_url import Client
+from joins.scripts import script, text
+from joins.tokens import write_jobs
+
+MAX_BATCH = 100  # records a call; the script holds the server for about a millisecond
+
+
+@dataclass(frozen=True)
+class Sequenced:
+    """A record with the place in its log's order that the sequencer gave it."""
+
+    log: str
+    event_id: str
+    record: Record
+
+
+class Publisher:
+    """Publishes to the streams of one server."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._publish, self._trim = script(client, "publish"), script(client, "trim")
+
+    def publish(self, log: str, batch: Sequence[Sequenced], epoch: str, lease: str, last: str) -> list[str | None]:
+        """Adds up to MAX_BATCH records of one log; `last` is the highest id known to be published.
+
+        Gives, a record, the id under which it stands: its own, an earlier one when it had been published before, or
+        None when a higher id was published meanwhile, so that it needs a new one. Raises StreamForgot when the epoch
+        or `last` is gone from the server, LeaseLost when another sequencer took over, redis errors.
+        """
+        arguments: list[str | bytes] = [epoch, lease, last, *(keys.job_id(sink) for sink in keys.SINKS)]
+        for item in batch:
+            arguments += [item.event_id, str(VERSION), identity(log, item.record), to_line(item.record)]
+            arguments += _look_up(log, item.record)
+        names = [keys.stream(log), keys.EPOCH, keys.lease("sequencer"), keys.PUBLISHED]
+        names += [keys.ARRIVALS, keys.STAFF, keys.CODES, keys.RQ_QUEUES]
+        for sink in keys.SINKS:
+            names += [keys.queue(sink), keys.job(keys.job_id(sink))]
+        reply = self._publish(keys=names, args=arguments)
+        status = text(reply[0])
+        if status == "FENCED":
+            raise LeaseLost("another producer publishes now")
+        if status != "OK":
+            what = "its epoch" if status == "EPOCH" else f"records after {text(reply[1])}"
+            raise StreamForgot(f"the Redis server has forgotten {what}: nothing is published until it is healed")
+        if reply[1]:
+            write_jobs(self._client)
+        return [text(standing) or None for standing in reply[2:]]
+
+    def last_id(self, log: str) -> str:
+        """The highest id the stream ever had; 0-0 when there is no stream. Raises redis errors."""
+        try:
+            return text(self._client.xinfo_stream(keys.stream(log))["last-generated-id"])
+        except ResponseError:
+            return event_id.ZERO
+
+    def epoch(self) -> str | None:
+        """The epoch of the server, or None when it knows none."""
+        value = self._client.get(keys.EPOCH)
+        return text(value) if value else None
+
+    def begin_epoch(self, epoch: str) -> None:
+        """Declares the streams whole: publishing may go on."""
+        self._client.set(keys.EPOCH, epoch)
+
+    def trim(self, log: str, keep: int) -> int:
+        """Drops entries that every sink has acknowledged, beyond the newest `keep`; says how many."""
+        names = [keys.stream(log), keys.TRIMMED, keys.PUBLISHED]
+        return int(self._trim(keys=names, args=[log, keep, *keys.SINKS]))
+
+
+def _look_up(log: str, record: Record) -> tuple[str, str, str | bytes]:
+    """What a staff record adds to the hashes from which a join's staff is looked up: which, field, value."""
+    kind = record.get("change") if log == "changes" else None
+    guild = record.get("guild_id")
+    if kind in ("staff_set", "staff_retired"):
+        known = {key: record.get(key) for key in ("staff_username", "ib_link", "ib_code")}
+        return "staff", f"{guild}/{record['staff_id']}", canonical({**known, "retired": kind == "staff_retired"})
+    if kind == "code_assigned":
+        return "codes", f"{guild}/{record['invite_code']}", str(record["staff_id"])
+    return "", "", ""

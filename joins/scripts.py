@@ -1,0 +1,26 @@
+"""The Lua scripts, loaded from `joins/lua`. Each is atomic and safe to send twice."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from redis.commands.core import Script
+
+from joins.redis_url import Client
+
+_COMPARING = {"publish", "settle", "align", "trim", "condemn"}
+
+
+def script(client: Client, name: str) -> Script:
+    """The script `joins/lua/<name>.lua`, bound to a client."""
+    folder = files("joins") / "lua"
+    text = (folder / f"{name}.lua").read_text()
+    if name in _COMPARING:
+        text = (folder / "ids.lua").read_text() + text
+    return client.register_script(text)
+
+
+def text(value: Any) -> str:
+    """A reply of the server as text."""
+    return value.decode() if isinstance(value, bytes) else str(value)
