@@ -4,7 +4,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
-	--no-annotate --custom-compile-command 'make lock'
+	--no-annotate --custom-compile-command 'make lock' $(ARGS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -27,7 +27,7 @@ lint: .venv/.dev  ## Style and strict types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-lock:  ## Resolve the requirements anew, with hashes (needs uv and the network)
+lock:  ## Lock the requirements, with hashes (needs uv and the network; ARGS=--upgrade takes newer versions)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	@echo 'setuptools>=80' | $(UV_LOCK) - --output-file requirements-build.txt >/dev/null
 	@$(UV_LOCK) --group dev --constraints requirements-build.txt pyproject.toml \
