@@ -58,3 +58,7 @@ class Session:
             return None
         kept = [text for number, text in self._sent if number > after]
         return kept if len(kept) == self.sequence - after else None
+
+    def forget(self) -> None:
+        """Drops what is kept, as if too much had happened since."""
+        self._sent.clear()
