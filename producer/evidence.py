@@ -1,0 +1,99 @@
+"""What is held against the next look at a guild's invites: the last snapshot, tombstones, and who is still owed a use.
+
+A *claimant* is a join whose use may show in the next difference. A join that stays unresolved becomes a *debtor*: its
+use may show late, so it claims a part of later differences until a snapshot begun `DEBT` after it has been judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from producer.snapshot import Gone, Invite, Snapshot
+
+DEBT = timedelta(seconds=60)  # how late after its join's event a use may still show in the list
+ANNOUNCED_AGAIN = timedelta(hours=1)  # an event this much younger than its join is no news (resumes replay minutes)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A join to be attributed: when Discord says it happened, and when its event arrived here."""
+
+    join_id: str
+    joined_at: datetime
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a guild's next attribution starts from. Immutable: each event makes a new one."""
+
+    baseline: Snapshot | None = None
+    gone: Mapping[str, Gone] = field(default_factory=dict)
+    made: Mapping[str, datetime] = field(default_factory=dict)  # code -> when its INVITE_CREATE came
+    debtors: tuple[Waiting, ...] = ()
+    gap: bool = False  # events were lost since the baseline: uses may belong to joins that nobody announced
+
+    def created(self, invite: Invite, at: datetime) -> Evidence:
+        """INVITE_CREATE: the new invite's baseline is 0, even if it is used up before the next look."""
+        if self.baseline is None or not self.baseline.permitted or invite.code in self.baseline.invites:
+            return self
+        invites = {**self.baseline.invites, invite.code: replace(invite, uses=0)}
+        return replace(self, baseline=replace(self.baseline, invites=invites), made={**self.made, invite.code: at})
+
+    def deleted(self, code: str, at: datetime, by_hand: bool = False) -> Evidence:
+        """INVITE_DELETE, which does not say why; or the audit log, which tells that somebody deleted it by hand."""
+        if self.baseline is None or code not in self.baseline.invites:
+            return self
+        known = self.gone.get(code)
+        tombstone = Gone(known.at if known else at, by_hand or (known is not None and known.by_hand))
+        return replace(self, gone={**self.gone, code: tombstone})
+
+    def channel_deleted(self, channel_id: str, at: datetime) -> Evidence:
+        """CHANNEL_DELETE: its invites are gone without an event of their own, and not by being used up."""
+        evidence = self
+        for code, invite in self.baseline.invites.items() if self.baseline else ():
+            if invite.channel_id == channel_id:
+                evidence = evidence.deleted(code, at, by_hand=True)
+        return evidence
+
+    def missed(self) -> Evidence:
+        """Events were lost (a new gateway session): no later difference over this baseline can be exact."""
+        return self if self.baseline is None else replace(self, gap=True)
+
+    def claimants(self, waiting: list[Waiting]) -> list[Waiting]:
+        """Everyone whose use may lie between the baseline and the next snapshot, in join order."""
+        since = self.baseline.taken_at if self.baseline else None
+        able = [w for w in (*self.debtors, *waiting) if since is None or can_claim(w, since)]
+        return sorted(able, key=lambda w: (w.joined_at, w.join_id))
+
+    def moved_on(self, after: Snapshot, debtors: list[Waiting]) -> Evidence:
+        """The evidence once `after` has been judged: it is the baseline, and debts that have lapsed are dropped."""
+        invites = dict(after.invites)
+        before = self.baseline.invites if self.baseline and self.baseline.permitted and after.permitted else {}
+        vanity = after.vanity
+        for code, invite in before.items():
+            if code in invites:
+                # A stale list must not make yesterday's use look like a new one: counts never go down.
+                invites[code] = replace(invites[code], uses=max(invites[code].uses, invite.uses))
+            elif self.made.get(code, after.taken_at) > after.taken_at:
+                invites[code] = invite  # made while the list was on its way
+        if vanity and self.baseline and self.baseline.vanity and self.baseline.vanity.code == vanity.code:
+            vanity = replace(vanity, uses=max(vanity.uses, self.baseline.vanity.uses))
+        return Evidence(
+            baseline=replace(after, invites=invites, vanity=vanity),
+            gone={code: tombstone for code, tombstone in self.gone.items() if code in invites},
+            made={code: at for code, at in self.made.items() if code in invites and code not in after.invites},
+            debtors=tuple(w for w in debtors if can_claim(w, after.taken_at)),
+        )
+
+
+def can_claim(waiting: Waiting, since: datetime) -> bool:
+    """Whether the join's use may still show after a snapshot begun at `since`.
+
+    Counted from the event's arrival on our own clock. Only a member who is announced again long after joining is
+    taken by the time of joining: such a join claims nothing of today's uses.
+    """
+    announced_again = waiting.received_at - waiting.joined_at > ANNOUNCED_AGAIN
+    return (waiting.joined_at if announced_again else waiting.received_at) + DEBT > since
