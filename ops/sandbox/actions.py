@@ -137,8 +137,12 @@ class Actions:
         temporary: bool = False,
         code: str | None = None,
         uses: int = 0,
+        age: float = 0,
     ) -> Invite:
-        """A new invite, with INVITE_CREATE. `max_age` in seconds, 0 for never."""
+        """A new invite, with INVITE_CREATE. `max_age` in seconds, 0 for never.
+
+        `age`: seconds since it was made, so that it can expire soon. `channel` 0: an invite without a channel.
+        """
         guild = self.world.guild(guild_id)
         invite = self.world.add_invite(
             guild,
@@ -149,6 +153,7 @@ class Actions:
             temporary=temporary,
             code=code,
             uses=uses,
+            age=age,
         )
         self.dispatch("INVITE_CREATE", guild_id, payloads.invite_create(self.world, guild, invite))
         return invite

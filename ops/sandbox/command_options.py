@@ -5,6 +5,7 @@ Source: https://discord.com/developers/docs/interactions/receiving-and-respondin
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,7 +95,9 @@ class Options:
         elif kind in (_USER, _CHANNEL, _ROLE, _MENTIONABLE):
             return self._snowflake(kind, int(value))
         elif kind == _ATTACHMENT:
-            file = self.files.add(value[0], value[1])
+            # From the control API the bytes come as base64.
+            data_bytes = base64.b64decode(value[1]) if isinstance(value[1], str) else value[1]
+            file = self.files.add(value[0], data_bytes)
             url = f"{self.file_base}/{file.id}/{file.name}"
             data = {"id": str(file.id), "filename": file.name, "size": len(file.data), "url": url, "proxy_url": url}
             self._resolve("attachments", file.id, data)

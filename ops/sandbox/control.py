@@ -88,9 +88,25 @@ class SandboxClient:
         """See `Actions.delete_invite`."""
         self.call("delete_invite", guild_id, code)
 
+    def expire_invite(self, guild_id: int, code: str) -> None:
+        """See `Actions.expire_invite`."""
+        self.call("expire_invite", guild_id, code)
+
     def set_vanity(self, guild_id: int, code: str | None, uses: int = 0) -> None:
         """See `Actions.set_vanity`."""
         self.call("set_vanity", guild_id, code, uses)
+
+    def update_member(self, guild_id: int, user_id: int, **names: str) -> Record:
+        """See `Actions.update_member`."""
+        return self._record("update_member", guild_id, user_id, **names)
+
+    def set_member_permissions(self, guild_id: int, user_id: int, permissions: int | str | list[str]) -> None:
+        """See `Actions.set_member_permissions`."""
+        self.call("set_member_permissions", guild_id, user_id, permissions)
+
+    def set_guild_available(self, guild_id: int, available: bool) -> None:
+        """See `Actions.set_guild_available`."""
+        self.call("set_guild_available", guild_id, available)
 
     def set_bot_permissions(self, guild_id: int, permissions: int | str | list[str]) -> None:
         """See `Actions.set_bot_permissions`."""
@@ -132,6 +148,10 @@ class SandboxClient:
         """A reply as it is now, with later edits and followups."""
         return self._record("reply", reply["id"])
 
+    def wait_reply(self, reply: Record, *, edits: int = 0, followups: int = 0, files: int = 0) -> Record:
+        """The reply when it has so many edits, followups and files: see `Reply.wait_parts`."""
+        return self._record("wait_reply", reply["id"], edits=edits, followups=followups, files=files)
+
     def ledger(self) -> list[Record]:
         """The truth of every join."""
         return list(self.call("ledger"))
@@ -152,6 +172,22 @@ class SandboxClient:
         """Everything works again."""
         self.call("reset_faults")
 
+    def fail(self, route: str, status: int, code: int = 0, *, count: int | None = None) -> None:
+        """See `Faults.fail`."""
+        self.call("fail", route, status, code, count=count)
+
+    def slow(self, route: str, delay_ms: int, *, count: int | None = None) -> None:
+        """See `Faults.slow`."""
+        self.call("slow", route, delay_ms, count=count)
+
+    def limit(self, route: str, retry_after: float, *, count: int = 1, is_global: bool = False) -> None:
+        """See `Faults.limit`."""
+        self.call("limit", route, retry_after, count=count, is_global=is_global)
+
+    def requests(self) -> list[Record]:
+        """The bot's REST requests so far: method, path, status."""
+        return list(self.call("requests"))
+
     def drop_gateway(self, code: int | None = None, *, resumable: bool = True) -> int:
         """See `Gateway.drop`."""
         return int(self.call("drop_gateway", code, resumable=resumable))
@@ -159,6 +195,10 @@ class SandboxClient:
     def wait_connected(self, sessions: int = 1, timeout: float = 10.0) -> None:
         """See `Sandbox.wait_connected`."""
         self.call("wait_connected", sessions, timeout)
+
+    def wait_disconnected(self, timeout: float = 10.0) -> None:
+        """See `Sandbox.wait_disconnected`."""
+        self.call("wait_disconnected", timeout)
 
     def wait_commands(self, *names: str, timeout: float = 10.0) -> None:
         """See `People.wait_commands`."""

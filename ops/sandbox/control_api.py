@@ -66,6 +66,8 @@ class ControlRoutes:
             "select": self._on_reply(sandbox.select),
             "submit": self._on_reply(sandbox.submit),
             "reply": self._reply,
+            "wait_reply": self._on_reply(Reply.wait_parts),
+            "requests": lambda: [r._asdict() for r in sandbox.requests],
             "ledger": lambda: sandbox.ledger,
             "guilds": lambda: list(sandbox.world.guilds.values()),
             "commands": sandbox.commands.of,
@@ -93,7 +95,7 @@ class ControlRoutes:
             result = verb(*positional, **arguments)
             if inspect.isawaitable(result):
                 result = await result
-        except (WorldError, CommandRefused, NoReply, ValueError, TypeError, TimeoutError) as error:
+        except (WorldError, CommandRefused, NoReply, ValueError, TypeError, KeyError, TimeoutError) as error:
             return _answer({"error": type(error).__name__, "message": str(error)}, 400)
         return _answer({"result": encode(result)})
 

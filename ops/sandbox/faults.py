@@ -50,6 +50,10 @@ class Faults:
     """How many of the next GUILD_MEMBER_REMOVE events never arrive."""
     gateway_down: bool = False
     """New gateway connections are refused with 503."""
+    gateway_lag_ms: int = 0
+    """How long every gateway event is on its way: what REST shows is then ahead of the events."""
+    drop_events: dict[str, int] = field(default_factory=dict)
+    """How many of the next events of a name never arrive, as {"INVITE_CREATE": 2}."""
     heartbeat_acks: bool = True
     """False: heartbeats stay unanswered."""
     member_search: Literal["on", "indexing", "refused"] = "on"
@@ -106,6 +110,13 @@ class Faults:
             self.drop_member_removes -= 1
             return False
         return True
+
+    def take_event(self, name: str) -> bool:
+        """True when the next event of this name is sent."""
+        left = self.drop_events.get(name, 0)
+        if left:
+            self.drop_events[name] = left - 1
+        return not left
 
     def _add(self, fault: RestFault) -> RestFault:
         self.rest.append(fault)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,12 @@ from .models import Guild
 from .permissions import Intents
 from .session import Session
 from .world import World
+
+RESUME_S = 300.0
+"""Seconds that a lost session can be resumed. Discord gives no figure; a few minutes are observed."""
+
+MOST_SENT, SENT_WINDOW_S = 120, 60.0
+"""Payloads that a client may send in a window of seconds."""
 
 API_VERSIONS = ("9", "10")
 
@@ -88,6 +96,9 @@ class Gateway:
             guild = self._world.guild(guild_id)
             if guild.permissions_of(self._world.bot.id) & event.permission == 0:
                 return 0
+        if not self._faults.take_event(name):
+            return 0
+        self._expire()
         targets = [s for s in self.sessions.values() if s.ready and s.wants(event)]
         for session in targets:
             session.dispatch(event)
@@ -102,7 +113,8 @@ class Gateway:
         for session in list(self.sessions.values()):
             if shard_id is not None and session.shard_id != shard_id:
                 continue
-            connection, session.connection = session.connection, None
+            connection = session.connection
+            session.lose()
             if connection is not None:
                 dropped += 1
                 if code is None:
@@ -127,9 +139,10 @@ class Gateway:
         socket = web.WebSocketResponse(autoping=True, max_msg_size=0)
         await socket.prepare(request)
         compress = request.query.get("compress")
-        connection = Connection(request, socket, compress == "zlib-stream")
+        connection = Connection(request, socket, self._faults, compress=compress == "zlib-stream")
         writer = asyncio.create_task(connection.write())
         session: Session | None = None
+        sent_at: deque[float] = deque(maxlen=MOST_SENT)
         try:
             if request.query.get("v", "10") not in API_VERSIONS:
                 raise Closing(4012, "Invalid API version")
@@ -138,6 +151,10 @@ class Gateway:
             connection.send(10, {"heartbeat_interval": self._settings.heartbeat_interval_ms, "_trace": []})
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
+                    now = time.monotonic()
+                    if len(sent_at) == MOST_SENT and now - sent_at[0] < SENT_WINDOW_S:
+                        raise Closing(4008, "Rate limited.")
+                    sent_at.append(now)
                     session = self._receive(connection, session, message.data)
         except Closing as closing:
             connection.close(closing.code, closing.reason)
@@ -145,7 +162,7 @@ class Gateway:
         finally:
             connection.closed = True
             if session is not None and session.connection is connection:
-                session.connection = None
+                session.lose()
                 if socket.close_code in (1000, 1001):
                     # A client that closes with 1000 or 1001 gives its session up.
                     self.sessions.pop(session.id, None)
@@ -194,7 +211,7 @@ class Gateway:
         if intents & self._settings.refused_intents:
             raise Closing(4014, "Disallowed intent(s).")
         session = Session(intents, shard_id, shard_count)
-        session.connection = connection
+        session.take(connection)
         self.sessions[session.id] = session
         self.identifies += 1
         self._ready(session)
@@ -236,7 +253,7 @@ class Gateway:
             return None
         if session.connection is not None:
             session.connection.close(4000, "Session resumed elsewhere.")
-        session.connection = connection
+        session.take(connection)
         self.resumes += 1
         for text in missed:
             connection.send_text(text)
@@ -246,6 +263,11 @@ class Gateway:
 
     def _inside(self, guild: Guild) -> bool:
         return self._world.bot.id in guild.members
+
+    def _expire(self) -> None:
+        old = time.monotonic() - RESUME_S
+        for session in [s for s in self.sessions.values() if s.lost_at is not None and s.lost_at < old]:
+            del self.sessions[session.id]
 
     def _notify(self) -> None:
         # Wakes everyone who waits for a connection, then starts a new wait.

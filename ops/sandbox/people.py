@@ -23,6 +23,7 @@ from .interactions import (
     InteractionDesk,
 )
 from .models import Guild, User
+from .permissions import ADD_REACTIONS, EVERYONE
 from .replies import NoReply, Reply
 from .rest import Address
 from .uploads import FileStore
@@ -33,6 +34,10 @@ ANSWER_S = 10.0
 
 _KEPT = 1000
 """Replies that the control API can still refer to."""
+
+
+_DM_PERMISSIONS = EVERYONE | ADD_REACTIONS
+"""What a bot may do in a DM."""
 
 
 class People:
@@ -202,9 +207,13 @@ class People:
     def _interaction(
         self, kind: int, guild: Guild | None, user: User, name: str, channel_id: int | None
     ) -> Interaction:
-        if channel_id is None:
-            channel = guild.first_text_channel() if guild else None
-            channel_id = channel.id if channel else self._actions.dm_channel_id(user.id)
+        if guild is None:
+            channel_id = self._actions.dm_channel_id(user.id)
+        elif channel_id is None:
+            channel = guild.first_text_channel()
+            channel_id = channel.id if channel else 0
+        if guild is not None and channel_id not in guild.channels:
+            raise CommandRefused(f"{guild.name} has no such channel to run a command in")
         limit = guild.filesize_limit if guild else Guild.filesize_limit
         made = self._world.snowflakes.make()
         guild_id = guild.id if guild else None
@@ -241,7 +250,7 @@ class People:
             return payload | {
                 "user": payloads.user(i.user),
                 "channel": payloads.dm_channel(i.channel_id, i.user),
-                "app_permissions": str(self._world_bot_dm_permissions()),
+                "app_permissions": str(_DM_PERMISSIONS),
                 "authorizing_integration_owners": {"0": "0"},
                 "context": 1,
             }
@@ -258,10 +267,6 @@ class People:
             "authorizing_integration_owners": {"0": str(guild.id)},
             "context": 0,
         }
-
-    def _world_bot_dm_permissions(self) -> int:
-        # View, send, embed, attach, history, react: what a bot may do in a DM.
-        return 1 << 10 | 1 << 11 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 6
 
     async def _send(self, i: Interaction, data: dict[str, Any], timeout: float) -> Reply:
         reply = Reply(i)

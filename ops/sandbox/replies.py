@@ -108,6 +108,12 @@ class Reply:
             raise NoReply(f"{self.interaction.name}: no such answer in {timeout} s; refused: {self.errors}") from None
         return self
 
+    async def wait_parts(self, *, edits: int = 0, followups: int = 0, files: int = 0, timeout: float = 10.0) -> Reply:
+        """Waits until there are at least so many edits, followups and files. Raises NoReply."""
+        return await self.wait(
+            lambda r: len(r.edits) >= edits and len(r.followups) >= followups and len(r.files) >= files, timeout
+        )
+
     def answered(self) -> bool:
         """True when there is something to read (or nothing more to come)."""
         i = self.interaction

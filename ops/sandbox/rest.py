@@ -9,9 +9,10 @@ import asyncio
 import hashlib
 import json
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -114,8 +115,16 @@ def too_many(retry_after: float, *, is_global: bool, scope: str, headers: dict[s
     return reply(body, 429, headers)
 
 
-def middleware(settings: AppSettings, faults: Faults, limits: RateLimits) -> Any:
-    """The aiohttp middleware around every route under the API prefix."""
+class Request(NamedTuple):
+    """One answered REST request, for tests that count them."""
+
+    method: str
+    path: str
+    status: int
+
+
+def middleware(settings: AppSettings, faults: Faults, limits: RateLimits, log: deque[Request]) -> Any:
+    """The aiohttp middleware around every route under the API prefix; `log` gets each request."""
 
     async def answer(request: web.Request, handler: Handler, headers: dict[str, str]) -> web.StreamResponse:
         path = request.path.removeprefix(API_PREFIX)
@@ -145,10 +154,12 @@ def middleware(settings: AppSettings, faults: Faults, limits: RateLimits) -> Any
         info = request.match_info
         major = "/".join(info.get(k, "") for k in ("guild_id", "channel_id", "webhook_id", "token"))
         headers, wait = limits.take(f"{request.method} {template}", major)
-        if wait:
-            return too_many(round(wait, 3), is_global=False, scope="user", headers=headers)
+        response: web.StreamResponse
         try:
-            response = await answer(request, handler, headers)
+            if wait:
+                response = too_many(round(wait, 3), is_global=False, scope="user", headers=headers)
+            else:
+                response = await answer(request, handler, headers)
         except ApiError as error:
             response = reply(error.body, error.status)
         except web.HTTPNotFound:
@@ -157,6 +168,7 @@ def middleware(settings: AppSettings, faults: Faults, limits: RateLimits) -> Any
             response = reply({"message": "405: Method Not Allowed", "code": 0}, 405)
         for name, value in headers.items():
             response.headers.setdefault(name, value)
+        log.append(Request(request.method, request.path.removeprefix(API_PREFIX), response.status))
         return response
 
     return api

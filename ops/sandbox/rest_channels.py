@@ -9,10 +9,13 @@ from aiohttp import web
 
 from . import messages, payloads, permissions
 from .actions import Actions
-from .models import Channel, Guild, User
-from .rest import Address, ApiError, missing_access, missing_permissions, reply
+from .models import Channel, Guild, Invite, User
+from .rest import Address, ApiError, invalid_form, missing_access, missing_permissions, reply
 from .uploads import FileStore, read_body
 from .world import World
+
+MOST_INVITES = 1000
+"""Invites that a guild may have."""
 
 
 class ChannelRoutes:
@@ -45,6 +48,8 @@ class ChannelRoutes:
             web.delete(f"{base}/messages/{{message_id}}", self.delete),
             web.post(f"{base}/invites", self.create_invite),
             web.get(f"{base}/invites", self.invites),
+            web.get("/invites/{code}", self.invite),
+            web.delete("/invites/{code}", self.delete_invite),
         ]
 
     async def attachment(self, request: web.Request) -> web.Response:
@@ -130,6 +135,12 @@ class ChannelRoutes:
             raise missing_access()
         body, _ = await read_body(request, self._files)
         max_age = body.get("max_age")
+        for name, most in (("max_age", 604_800), ("max_uses", 100)):
+            value = body.get(name) or 0
+            if not isinstance(value, int) or not 0 <= value <= most:
+                raise invalid_form(**{name: f"int value should be between 0 and {most}."})
+        if len(guild.invites) >= MOST_INVITES:
+            raise ApiError(400, 30016, f"Maximum number of invites reached ({MOST_INVITES})")
         invite = self._actions.add_invite(
             guild.id,
             inviter=self._world.bot.id,
@@ -148,6 +159,29 @@ class ChannelRoutes:
         now = self._world.now()
         shown = [i for i in guild.invites.values() if i.channel_id == channel.id and i.listed(now)]
         return reply([payloads.invite(self._world, guild, i, metadata=True) for i in shown])
+
+    async def invite(self, request: web.Request) -> web.Response:
+        """Get Invite: never with uses."""
+        guild, invite = self._invite(request)
+        return reply(payloads.invite(self._world, guild, invite, metadata=False))
+
+    async def delete_invite(self, request: web.Request) -> web.Response:
+        """Delete Invite (MANAGE_CHANNELS or MANAGE_GUILD)."""
+        guild, invite = self._invite(request)
+        bits = guild.permissions_of(self._world.bot.id)
+        if not bits & (permissions.MANAGE_CHANNELS | permissions.MANAGE_GUILD):
+            raise missing_permissions()
+        answer = payloads.invite(self._world, guild, invite, metadata=False)
+        self._actions.delete_invite(guild.id, invite.code)
+        return reply(answer)
+
+    def _invite(self, request: web.Request) -> tuple[Guild, Invite]:
+        code, now = request.match_info["code"], self._world.now()
+        for guild in self._world.guilds.values():
+            invite = guild.invites.get(code)
+            if invite is not None and invite.listed(now):
+                return guild, invite
+        raise ApiError(404, 10006, "Unknown Invite")
 
     def _find(self, request: web.Request, needs: int = 0) -> tuple[Guild | None, Channel | None, User | None]:
         text = request.match_info["channel_id"]

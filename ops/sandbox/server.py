@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from .member_search import MemberSearchRoutes
 from .messages import Message
 from .models import Join
 from .people import People
-from .rest import API_PREFIX, Address, RateLimits, middleware
+from .rest import API_PREFIX, Address, RateLimits, Request, middleware
 from .rest_app import AppRoutes
 from .rest_channels import ChannelRoutes
 from .rest_commands import CommandRoutes
@@ -30,6 +31,10 @@ from .world import World
 
 MAX_BODY = 64 * 1024 * 1024
 """Largest request body in bytes: above Discord's file limit, so that the limit itself can be tested."""
+
+
+KEPT_REQUESTS = 10_000
+"""REST requests that `Sandbox.requests` remembers."""
 
 
 class Sandbox(Actions):
@@ -74,9 +79,10 @@ class Sandbox(Actions):
         self.select = self.people.select
         self.submit = self.people.submit
         self.wait_commands = self.people.wait_commands
+        self.requests: deque[Request] = deque(maxlen=KEPT_REQUESTS)
         limits = RateLimits(rate_limit, rate_limits or {})
         self._app = web.Application(
-            middlewares=[middleware(self.settings, faults, limits)], client_max_size=MAX_BODY
+            middlewares=[middleware(self.settings, faults, limits, self.requests)], client_max_size=MAX_BODY
         )
         channels = ChannelRoutes(world, self, self._messages, self._address, files)
         for routes in (

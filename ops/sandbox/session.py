@@ -6,6 +6,7 @@ Source: https://discord.com/developers/docs/events/gateway#resuming
 from __future__ import annotations
 
 import secrets
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,17 @@ class Session:
         self.sequence = 0
         self.ready = False
         self.connection: Connection | None = None
+        self.lost_at: float | None = None
         self._sent: deque[tuple[int, str]] = deque(maxlen=BUFFER)
+
+    def take(self, connection: Connection) -> None:
+        """The client is connected."""
+        self.connection, self.lost_at = connection, None
+
+    def lose(self) -> None:
+        """The client is gone; events are kept for it."""
+        if self.connection is not None:
+            self.connection, self.lost_at = None, time.monotonic()
 
     def wants(self, event: Event) -> bool:
         """True when shard and intents let the event through."""

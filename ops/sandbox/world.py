@@ -118,8 +118,9 @@ class World:
         temporary: bool = False,
         code: str | None = None,
         uses: int = 0,
+        age: float = 0,
     ) -> Invite:
-        """A new invite; `max_age` in seconds, 0 for never."""
+        """A new invite, made `age` seconds ago; `max_age` in seconds, 0 for never; channel 0 for none."""
         if channel_id is None:
             channel = guild.first_text_channel()
             if channel is None:
@@ -129,7 +130,8 @@ class World:
             code = "".join(secrets.choice(_CODE_LETTERS) for _ in range(8))
         if code in guild.invites:
             raise WorldError(f"invite code {code} exists already")
-        invite = Invite(code, channel_id, inviter_id, self.now(), max_uses, max_age, temporary, uses)
+        made = self.now() - timedelta(seconds=age)
+        invite = Invite(code, channel_id, inviter_id, made, max_uses, max_age, temporary, uses)
         guild.invites[code] = invite
         return invite
 

@@ -278,3 +278,53 @@ async def test_a_gateway_that_is_down_is_connected_again_later(
     assert not sandbox.gateway.connected
     sandbox.faults.reset()
     await sandbox.wait_connected()
+
+
+async def test_rest_can_be_ahead_of_the_gateway(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    invite = sandbox.add_invite(guild.id)
+    bot = await connect()
+    sandbox.faults.set(gateway_lag_ms=200)
+    await sandbox.join(guild.id, "john_doe", code=invite.code)
+    assert (await bot.get_guild(guild.id).invites())[0].uses == 1
+    assert "join" not in {name for name, _ in list(bot.events._queue)}  # type: ignore[attr-defined]
+    assert (await bot.next_event("join")).name == "john_doe"
+
+
+async def test_any_event_can_be_dropped(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    bot = await connect()
+    sandbox.faults.set(drop_events={"INVITE_CREATE": 1})
+    sandbox.add_invite(guild.id)
+    second = sandbox.add_invite(guild.id)
+    assert (await bot.next_event("invite_create")).code == second.code
+
+
+async def test_a_heartbeat_is_answered_unless_told_otherwise(sandbox: Sandbox) -> None:
+    async with aiohttp.ClientSession() as session, session.ws_connect(sandbox.gateway_url) as socket:
+        hello = await socket.receive_json()
+        assert hello["d"]["heartbeat_interval"] == sandbox.settings.heartbeat_interval_ms
+        await socket.send_json({"op": 1, "d": None})
+        assert (await socket.receive_json())["op"] == 11
+        sandbox.faults.set(heartbeat_acks=False)
+        await socket.send_json({"op": 1, "d": None})
+        await socket.send_json({"op": 99, "d": None})
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert socket.close_code == 4003
+
+
+async def test_a_client_that_sends_too_much_is_closed(sandbox: Sandbox) -> None:
+    async with aiohttp.ClientSession() as session, session.ws_connect(sandbox.gateway_url) as socket:
+        for _ in range(121):
+            await socket.send_json({"op": 1, "d": None})
+        async for _ in socket:
+            pass
+        assert socket.close_code == 4008
+
+
+async def test_the_reconnect_opcode_makes_the_client_resume(sandbox: Sandbox, connect: Connect) -> None:
+    sandbox.add_guild("PipVault")
+    bot = await connect()
+    sandbox.gateway.reconnect()
+    await bot.next_event("resumed")
+    assert sandbox.gateway.identifies == 1

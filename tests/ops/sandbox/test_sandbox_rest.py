@@ -10,7 +10,7 @@ import pytest
 from discord.http import Route
 from sandbox_bot import Connect
 
-from ops.sandbox import Sandbox
+from ops.sandbox import Sandbox, WorldError
 
 
 async def search(bot: discord.Client, guild_id: int, **body: Any) -> Any:
@@ -273,3 +273,58 @@ async def test_too_large_a_file_is_refused(sandbox: Sandbox, connect: Connect) -
     with pytest.raises(discord.HTTPException) as caught:
         await bot.get_guild(guild.id).text_channels[0].send(file=discord.File(io.BytesIO(b"x" * 101), "big"))
     assert (caught.value.status, caught.value.code) == (413, 40005)
+
+
+async def test_member_search_pages_through_all_members(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    sandbox.add_members(guild.id, 25)
+    bot = await connect()
+    seen: list[int] = []
+    after: dict[str, Any] = {}
+    while True:
+        answer = await search(bot, guild.id, sort=2, limit=10, **({"after": after} if after else {}))
+        if not answer["members"]:
+            break
+        page = [int(m["member"]["user"]["id"]) for m in answer["members"]]
+        seen += page
+        last = guild.members[page[-1]]
+        after = {"user_id": str(last.id), "guild_joined_at": int(last.joined_at.timestamp() * 1000)}
+    assert sorted(seen) == sorted(guild.members)
+
+
+async def test_an_invite_made_long_ago_expires_by_time_without_an_event(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    bot = await connect()
+    old = sandbox.add_invite(guild.id, max_age=3600, age=3600)
+    kept = sandbox.add_invite(guild.id, max_age=3600, age=3000)
+    assert old.expires_at is not None
+    assert [i.code for i in await bot.get_guild(guild.id).invites()] == [kept.code]
+    with pytest.raises(WorldError):
+        await sandbox.join(guild.id, "late", code=old.code)
+
+
+async def test_an_invite_may_have_no_channel(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    sandbox.add_invite(guild.id, channel=0)
+    bot = await connect()
+    (raw,) = await bot.http.invites_from(guild.id)
+    assert raw["channel"] is None
+
+
+async def test_the_bot_deletes_an_invite(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    made = sandbox.add_invite(guild.id)
+    bot = await connect()
+    assert (await bot.fetch_invite(made.code)).uses is None
+    await bot.delete_invite(made.code)
+    assert (await bot.next_event("invite_delete")).code == made.code
+    with pytest.raises(discord.NotFound):
+        await bot.fetch_invite(made.code)
+
+
+async def test_every_request_is_noted(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    bot = await connect()
+    sandbox.requests.clear()
+    await bot.get_guild(guild.id).invites()
+    assert list(sandbox.requests) == [("GET", f"/guilds/{guild.id}/invites", 200)]
