@@ -56,6 +56,7 @@ def guilds(settings: Settings) -> list[dict[str, Any]]:
         after = page[-1]["id"]
 
 
-def application_flags(settings: Settings) -> int:
-    """The application's flags: among them, which privileged intents are switched on."""
-    return int(ask(settings, "/applications/@me").get("flags", 0))
+def application(settings: Settings) -> dict[str, Any]:
+    """The bot's application: among others its `id`, and `flags` that tell which privileged intents are on."""
+    answer: dict[str, Any] = ask(settings, "/applications/@me")
+    return answer

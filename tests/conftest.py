@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -39,3 +40,18 @@ def redis_client(server_url: str) -> Iterator[Client]:
     client.flushall()
     yield client
     client.close()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI everything that tests need is installed, so a skipped test is a failure there."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names how many tests were skipped, and that CI does not allow it."""
+    skipped = len(terminalreporter.stats.get("skipped", []))
+    if skipped:
+        verdict = "which CI counts as failures" if os.environ.get("CI") else "CI, which installs all, skips none"
+        terminalreporter.write_line(f"{skipped} skipped: {verdict}")

@@ -1,0 +1,67 @@
+"""`doctor`'s questions to Discord: token, intents, and the bot's permissions in each of its servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from joins.errors import DiscordUnreachable, StartupError
+from joins.settings import Settings
+from ops import discord_rest
+from ops.finding import FAIL, OK, WARN, Finding
+
+PORTAL = "https://discord.com/developers/applications"
+MEMBERS_INTENT = 1 << 14 | 1 << 15  # GATEWAY_GUILD_MEMBERS, or its LIMITED form below 100 servers
+ADMINISTRATOR = 0x8
+# bit: the name in Discord's own settings, what is lost without it, how bad that is
+PERMISSIONS = {
+    0x20: ("Manage Server", "the bot cannot see how often invites were used", FAIL),
+    0x10: ("Manage Channels", "no event tells when an invite is made or deleted", WARN),
+    0x80: ("View Audit Log", "cannot see who added a bot", WARN),
+}
+
+
+def check_discord(settings: Settings) -> Iterator[Finding]:
+    """Token first: without it nothing else can be asked."""
+    try:
+        yield Finding(OK, "token", f"accepted, the bot is {discord_rest.me(settings)}")
+        yield from _application(discord_rest.application(settings))
+        yield from _guilds(settings)
+    except DiscordUnreachable as error:
+        yield Finding(FAIL, "Discord", str(error), "Look at https://discordstatus.com, and at this machine's network.")
+    except StartupError as error:
+        yield Finding(FAIL, "token", str(error), f"Set DISCORD_TOKEN to the token shown at {PORTAL} (Bot).")
+
+
+def _application(application: dict[str, Any]) -> Iterator[Finding]:
+    if int(application.get("flags") or 0) & MEMBERS_INTENT:
+        yield Finding(OK, "intents", "Server Members Intent is on")
+    else:
+        yield Finding(
+            FAIL,
+            "intents",
+            "Server Members Intent is off: Discord will not say who joins",
+            f"Switch it on at {PORTAL}/{application.get('id', '')}/bot (Privileged Gateway Intents).",
+        )
+
+
+def _guilds(settings: Settings) -> Iterator[Finding]:
+    guilds = discord_rest.guilds(settings)
+    if not guilds:
+        yield Finding(WARN, "servers", "the bot is in none", f"Make an invitation for it at {PORTAL} (OAuth2).")
+    for guild in guilds:
+        yield from _permissions(str(guild["name"]), int(guild["permissions"]))
+
+
+def _permissions(guild: str, granted: int) -> Iterator[Finding]:
+    what = f"permissions in {guild}"
+    missing = [text for bit, text in PERMISSIONS.items() if not granted & (bit | ADMINISTRATOR)]
+    if not missing:
+        yield Finding(OK, what, ", ".join(name for name, _, _ in PERMISSIONS.values()))
+    for name, loss, state in missing:
+        yield Finding(
+            state,
+            what,
+            f"{name} is missing: {loss}",
+            f"In {guild}: Server Settings, Roles, the bot's role, Permissions: switch on {name}.",
+        )
