@@ -30,9 +30,7 @@ class _Close(NamedTuple):
 class Connection:
     """A queue in front of a websocket, so that an event never waits for the network."""
 
-    def __init__(
-        self, request: web.Request, socket: web.WebSocketResponse, faults: Faults, *, compress: bool
-    ) -> None:
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, faults: Faults, *, compress: bool) -> None:
         self._request = request
         self._faults = faults
         self._socket = socket

@@ -9,6 +9,7 @@ import base64
 import dataclasses
 import inspect
 import json
+import os
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,7 @@ class ControlRoutes:
             "resumes": sandbox.gateway.resumes,
             "bot_id": sandbox.world.bot.id,
             "joins": len(sandbox.ledger),
+            "pid": os.getpid(),
             "faults": sandbox.faults,
         }
 

@@ -54,6 +54,8 @@ class Faults:
     """How long every gateway event is on its way: what REST shows is then ahead of the events."""
     drop_events: dict[str, int] = field(default_factory=dict)
     """How many of the next events of a name never arrive, as {"INVITE_CREATE": 2}."""
+    member_chunks: Literal["on", "limited"] = "on"
+    """"limited": a request for all members gets RATE_LIMITED instead of chunks."""
     heartbeat_acks: bool = True
     """False: heartbeats stay unanswered."""
     member_search: Literal["on", "indexing", "refused"] = "on"

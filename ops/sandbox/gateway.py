@@ -191,7 +191,7 @@ class Gateway:
         if session is None:
             raise Closing(4003, "Not authenticated.")
         if op == 8:
-            member_chunks.answer(self._world, session, data)
+            member_chunks.answer(self._world, session, data, limited=self._faults.member_chunks == "limited")
         elif op not in (3, 4, 31, 43):
             raise Closing(4001, "Unknown opcode.")
         return session

@@ -85,9 +85,7 @@ class InteractionDesk:
             raise ApiError(401, 50027, "Invalid Webhook Token")
         return interaction
 
-    def answer(
-        self, interaction_id: str, token: str, body: dict[str, Any], uploads: dict[int, File]
-    ) -> Interaction:
+    def answer(self, interaction_id: str, token: str, body: dict[str, Any], uploads: dict[int, File]) -> Interaction:
         """The first callback. ApiError: 10062 unknown or later than 3 s, 40060 answered already."""
         interaction = self._by_token.get(token)
         if interaction is None or str(interaction.id) != interaction_id:

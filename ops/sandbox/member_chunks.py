@@ -21,8 +21,16 @@ MOST_IDS = 100
 """User ids in one request."""
 
 
-def answer(world: World, session: Session, data: dict[str, Any]) -> None:
-    """Sends the chunks. A request that Discord refuses (unknown guild, missing intent) is ignored, as there."""
+RETRY_S = 30.0
+"""Seconds that RATE_LIMITED asks to wait."""
+
+
+def answer(world: World, session: Session, data: dict[str, Any], *, limited: bool = False) -> None:
+    """Sends the chunks. A request that Discord refuses (unknown guild, missing intent) is ignored, as there.
+
+    `limited`: a request for all members gets RATE_LIMITED.
+    Source: https://discord.com/developers/docs/events/gateway-events#rate-limited
+    """
     guild = world.guilds.get(int(data["guild_id"]))
     if guild is None or not session.covers(guild.id) or guild.unavailable:
         return
@@ -36,6 +44,10 @@ def answer(world: World, session: Session, data: dict[str, Any]) -> None:
     else:
         query, limit = str(data.get("query", "")).lower(), int(data.get("limit", 0))
         if not query and limit == 0 and not session.intents & Intents.GUILD_MEMBERS:
+            return
+        if not query and limited:
+            meta = {"guild_id": str(guild.id), "nonce": data.get("nonce")}
+            session.dispatch(Event.of("RATE_LIMITED", None, {"opcode": 8, "retry_after": RETRY_S, "meta": meta}))
             return
         found = [m for m in guild.members.values() if _matches(m, query)]
         if limit or query:

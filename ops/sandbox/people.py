@@ -98,9 +98,7 @@ class People:
         interaction, data = self._command(guild_id, user_id, name, (values or {}) | {option: typed}, None, option)
         return (await self._send(interaction, data, timeout)).choices
 
-    async def click(
-        self, reply: Reply, button: str, *, user_id: int | None = None, timeout: float = ANSWER_S
-    ) -> Reply:
+    async def click(self, reply: Reply, button: str, *, user_id: int | None = None, timeout: float = ANSWER_S) -> Reply:
         """Presses a button, named by custom_id or label, of a reply or one of its followups."""
         return await self._component(reply, button, {}, user_id, timeout)
 

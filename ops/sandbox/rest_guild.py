@@ -97,7 +97,10 @@ class GuildRoutes:
         return reply(payloads.member(member))
 
     async def invites(self, request: web.Request) -> web.Response:
-        """Get Guild Invites: with metadata for MANAGE_GUILD, without for VIEW_AUDIT_LOG, else 403."""
+        """Get Guild Invites: with metadata for MANAGE_GUILD, without for VIEW_AUDIT_LOG, else 403.
+
+        What the list without metadata looks like: https://github.com/discord/discord-api-docs/issues/7784
+        """
         guild = find_guild(self._world, request)
         bits = guild.permissions_of(self._world.bot.id)
         metadata = bool(bits & permissions.MANAGE_GUILD)

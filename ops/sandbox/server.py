@@ -128,9 +128,7 @@ class Sandbox(Actions):
         """What the bot wrote in a channel, oldest first; ephemeral answers are not among it."""
         return self._messages.get(channel_id, [])
 
-    def drop_gateway(
-        self, code: int | None = None, *, resumable: bool = True, shard_id: int | None = None
-    ) -> int:
+    def drop_gateway(self, code: int | None = None, *, resumable: bool = True, shard_id: int | None = None) -> int:
         """Drops gateway connections: see `Gateway.drop`."""
         return self.gateway.drop(code, resumable=resumable, shard_id=shard_id)
 

@@ -45,6 +45,13 @@ class Bot(discord.AutoShardedClient):
                 if found == name:
                     return data
 
+    def seen(self) -> list[str]:
+        """The names of the events that wait to be taken."""
+        waiting = [self.events.get_nowait() for _ in range(self.events.qsize())]
+        for event in waiting:
+            self.events.put_nowait(event)
+        return [name for name, _ in waiting]
+
     def _note(self, name: str, data: Any) -> None:
         self.events.put_nowait((name, data))
 

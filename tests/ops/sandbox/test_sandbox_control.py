@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import discord
 import pytest
+import yarl
+from discord.gateway import DiscordWebSocket
 from sandbox_bot import Bot, Connect
 
 from ops.sandbox import Sandbox, SandboxClient, SandboxError
@@ -104,3 +107,20 @@ async def test_a_command_is_run_and_its_file_read_over_http(sandbox: Sandbox, co
         assert client.refresh(reply).content == "here"
 
     await asyncio.to_thread(drive)
+
+
+async def test_the_process_ends_on_sigterm_while_a_bot_is_connected(
+    process: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord.http.Route, "BASE", f"{process.url}/api/v10")
+    status = await asyncio.to_thread(process.status)
+    monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(status.gateway_url))
+    bot = Bot()
+    running = asyncio.create_task(bot.start("sandbox-token"))
+    await asyncio.to_thread(process.wait_connected)
+    pid = int(status.pid)
+    os.kill(pid, signal.SIGTERM)
+    while Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":  # noqa: ASYNC110, ASYNC240  (another process)
+        await asyncio.sleep(0.02)
+    await bot.close()
+    await asyncio.gather(running, return_exceptions=True)

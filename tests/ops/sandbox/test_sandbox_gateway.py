@@ -155,7 +155,7 @@ async def test_a_forgotten_session_identifies_anew_and_misses_the_join(sandbox: 
     assert (sandbox.gateway.identifies, sandbox.gateway.resumes) == (2, 0)
     while bot.get_guild(guild.id).get_member(join.user_id) is None:  # noqa: ASYNC110  (discord.py has no event for it)
         await asyncio.sleep(0.01)
-    assert "join" not in {name for name, _ in list(bot.events._queue)}  # type: ignore[attr-defined]
+    assert "join" not in bot.seen()
 
 
 async def test_a_session_too_old_to_replay_is_invalid(sandbox: Sandbox, connect: Connect) -> None:
@@ -284,11 +284,10 @@ async def test_rest_can_be_ahead_of_the_gateway(sandbox: Sandbox, connect: Conne
     guild = sandbox.add_guild("PipVault")
     invite = sandbox.add_invite(guild.id)
     bot = await connect()
-    sandbox.faults.set(gateway_lag_ms=200)
+    sandbox.faults.set(gateway_lag_ms=3_600_000)
     await sandbox.join(guild.id, "john_doe", code=invite.code)
     assert (await bot.get_guild(guild.id).invites())[0].uses == 1
-    assert "join" not in {name for name, _ in list(bot.events._queue)}  # type: ignore[attr-defined]
-    assert (await bot.next_event("join")).name == "john_doe"
+    assert "join" not in bot.seen()
 
 
 async def test_any_event_can_be_dropped(sandbox: Sandbox, connect: Connect) -> None:
@@ -328,3 +327,12 @@ async def test_the_reconnect_opcode_makes_the_client_resume(sandbox: Sandbox, co
     sandbox.gateway.reconnect()
     await bot.next_event("resumed")
     assert sandbox.gateway.identifies == 1
+
+
+async def test_a_limited_member_request_gets_no_chunks(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    bot = await connect(chunk_guilds_at_startup=False)
+    sandbox.faults.set(member_chunks="limited")
+    # discord.py 2.7 does not know RATE_LIMITED, so the request stays open.
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(bot.get_guild(guild.id).chunk(), 0.3)
