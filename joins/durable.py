@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 from joins.errors import FolderUnusable, SinkUnavailable
 
@@ -134,3 +135,14 @@ def file_lock(descriptor: int, exclusive: bool) -> Iterator[None]:
         yield
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def folder_id(folder: Path) -> str:
+    """A random id kept in the folder: two processes with the same one share its locks, wherever they run."""
+    path = folder / ".folder-id"
+    for _ in range(2):
+        with contextlib.suppress(FileNotFoundError):
+            if found := path.read_text().strip():
+                return found
+        replace(path, uuid4().hex.encode())
+    return path.read_text().strip()

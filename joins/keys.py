@@ -8,6 +8,7 @@ EPOCH = "invitelog:epoch"  # string: which life of the streams this is; missing 
 PUBLISHED = "invitelog:published"  # hash: join_id or change_id -> event id, as far back as the streams reach
 ARRIVALS = "invitelog:arrivals"  # hash: join_id -> raw arrival that has no record yet
 INBOX = "invitelog:inbox"  # list: records handed to the sequencer by other processes
+INBOX_REFUSED = "invitelog:inbox:refused"  # list: what was handed over and is no valid record
 STAFF = "invitelog:staff"  # hash: guild/staff id -> JSON of the registered names and IB data
 CODES = "invitelog:codes"  # hash: guild/invite code -> staff id
 FENCE = "invitelog:fence"  # counter: the last fencing number given

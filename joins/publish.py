@@ -45,7 +45,7 @@ class Publisher:
         arguments: list[str | bytes] = [epoch, lease, last, *(keys.job_id(sink) for sink in keys.SINKS)]
         for item in batch:
             arguments += [item.event_id, str(VERSION), identity(log, item.record), to_line(item.record)]
-            arguments += _look_up(log, item.record)
+            arguments += look_up(log, item.record)
         names = [keys.stream(log), keys.EPOCH, keys.lease("sequencer"), keys.PUBLISHED]
         names += [keys.ARRIVALS, keys.STAFF, keys.CODES, keys.RQ_QUEUES]
         for sink in keys.SINKS:
@@ -83,7 +83,7 @@ class Publisher:
         return int(self._trim(keys=names, args=[log, keep, *keys.SINKS]))
 
 
-def _look_up(log: str, record: Record) -> tuple[str, str, str | bytes]:
+def look_up(log: str, record: Record) -> tuple[str, str, str | bytes]:
     """What a staff record adds to the hashes from which a join's staff is looked up: which, field, value."""
     kind = record.get("change") if log == "changes" else None
     guild = record.get("guild_id")

@@ -5,7 +5,10 @@ redis-py repeats a command whose reply was lost; every write of ours is a script
 
 from __future__ import annotations
 
+import logging
 import ssl
+import threading
+import time
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -19,9 +22,11 @@ from joins.errors import ServerTooOld, ServerUnreachable
 from joins.settings import Settings
 
 SOCKET_TIMEOUT = 5.0  # seconds; every blocking read stays well under it
+FIRST_CONTACT = 30.0  # seconds that a starting process waits for the server
 BLOCK_SECONDS = 2  # how long a worker waits for work before it looks around
 MIN_REDIS, MIN_VALKEY = (7, 0), (8, 0)  # the first with `lag` in XINFO GROUPS
 Client = redis.Redis
+_log = logging.getLogger("joins.redis")
 
 
 def connect(settings: Settings, url: str | None = None, connections: int = 4) -> Client:
@@ -75,6 +80,24 @@ def shown(url: str) -> str:
     if "@" not in parts.netloc:
         return url.partition("?")[0]
     return f"{parts.scheme}://…@{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def wait_for_server(client: Client, url: str, stopping: threading.Event) -> None:
+    """Waits, for FIRST_CONTACT seconds at most, until the server answers: after a deploy it may start later than we.
+
+    Raises ServerUnreachable or ServerTooOld.
+    """
+    until = time.monotonic() + FIRST_CONTACT
+    while not stopping.is_set():
+        try:
+            check_server(client, url)
+            return
+        except ServerUnreachable as error:
+            if time.monotonic() >= until:
+                raise
+            if until - time.monotonic() > FIRST_CONTACT - 1:
+                _log.warning("%s Waiting for it.", error)
+        stopping.wait(0.25)
 
 
 def check_server(client: Client, url: str) -> str:

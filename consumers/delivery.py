@@ -1,0 +1,111 @@
+"""The delivery loop of one sink: read, drop what the sink has, chain, write, acknowledge.
+
+The sink's own head, not Redis, says what it has. So whatever happens between two steps, a crash or a server that lost
+its memory, the next run begins at the head and no record is missing or doubled.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from consumers.sink import Sink
+from joins import event_id
+from joins.chain import chained
+from joins.errors import InvalidRecord, NewerVersion
+from joins.groups import Entry, Group
+from joins.records import LOGS
+from joins.redis_url import Client
+from joins.tail import Head
+from joins.tokens import write_jobs
+
+BATCH = 500  # entries of each log read at once; a sink's disk is synced once a batch
+RUN_SECONDS = 5.0  # how long one RQ job goes on while there is backlog
+_log = logging.getLogger("consumers.delivery")
+
+
+class Delivery:
+    """Delivers to one sink. Methods raise RetryableError, PermanentError or redis errors; each may be tried again."""
+
+    def __init__(self, client: Client, name: str, open_sink: Callable[[], Sink], check: Callable[[], None]) -> None:
+        """`check` is called before each write and raises LeaseLost when this process may not write."""
+        self._client, self._name = client, name
+        self._open_sink, self._check = open_sink, check
+        self._group = Group(client, name)
+        self._sink: Sink | None = None
+        self._epoch: str | None = None
+        self.delivered = 0  # records written by this object
+        self.heads: dict[str, Head] = {}  # where each log ended when last looked at; safe to read from another thread
+
+    def backlog(self) -> int:
+        """Entries not yet in the sink; makes the RQ queue as long."""
+        self._ready()
+        return self._group.settle()
+
+    def give_back(self) -> None:
+        """Makes the RQ queue as long as the backlog, whether or not the sink can be opened."""
+        self._group.settle()
+
+    def run(self, go_on: Callable[[], bool]) -> None:
+        """Delivers until there is no backlog, `go_on` says no, or RUN_SECONDS have passed."""
+        until = time.monotonic() + RUN_SECONDS
+        try:
+            self._ready()
+            while go_on() and time.monotonic() < until:
+                entries = self._group.read(BATCH)
+                if not entries and self._group.settle(in_hand=1) == 0:
+                    break
+                for log in LOGS:
+                    self._deliver(log, [entry for entry in entries if entry.log == log])
+            self._group.settle()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Lets go of the sink; the next call opens it anew and continues at its head."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.close()
+
+    def _ready(self) -> None:
+        """Opens the sink and puts its groups where it ends, when that is due."""
+        epoch = self._group.epoch()
+        if self._sink is None or epoch != self._epoch:
+            self.close()
+            self._sink = self._open_sink()
+            self.heads = {log: self._sink.head(log) for log in LOGS}
+            for log in LOGS:
+                self._group.align(log, self.heads[log][0])
+            write_jobs(self._client)
+            self._epoch = epoch
+
+    def _deliver(self, log: str, entries: list[Entry]) -> None:
+        assert self._sink is not None
+        if not entries:
+            return
+        head, previous = self._sink.head(log)
+        fresh = [entry for entry in entries if event_id.is_above(entry.event_id, head)]
+        condemned = self._group.condemned(fresh)
+        records, waits = [], None
+        done = [entry for entry in entries if not event_id.is_above(entry.event_id, head)]
+        for entry in fresh:
+            if (entry.log, entry.event_id) not in condemned:
+                try:
+                    records.append(entry.record())
+                except NewerVersion as error:
+                    waits = error
+                    break
+                except InvalidRecord as error:
+                    self._group.condemn(entry, str(error))
+                    _log.error("entry %s of the %s log went to the dead letters: %s", entry.event_id, log, error)
+            done.append(entry)
+        if records:
+            self._check()
+            self._sink.write(log, chained(previous, records))
+            self.delivered += len(records)
+            self.heads = {**self.heads, log: self._sink.head(log)}
+        self._group.settle(done, in_hand=1)
+        if waits is not None:
+            raise waits

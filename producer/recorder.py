@@ -1,0 +1,76 @@
+"""The asyncio face of the sequencer: what the gateway and the commands call to have something recorded for good."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from joins.chain import Record, seal
+from joins.durable import folder_id, make_folder
+from joins.errors import InvalidRecord
+from joins.lease import Lease
+from joins.records import normal
+from joins.redis_url import Client
+from joins.settings import Settings
+from producer.outbox import Arrival, Outbox
+from producer.publishing import Publishing
+from producer.staff_registry import Staff, StaffRegistry
+
+TAKE_OVER = 1.0  # seconds between tries to become the sequencer
+STOP_SECONDS = 3.0  # how long `stop` tries to publish what waits
+_log = logging.getLogger("producer.recorder")
+
+
+class Recorder:
+    """Records arrivals, joins and changes. What a method returned from is durable."""
+
+    def __init__(self, publishing: Publishing) -> None:
+        self.publishing = publishing  # its `details` go into the process's report
+
+    @classmethod
+    async def start(cls, settings: Settings, client: Client) -> Recorder:
+        """Waits until this process is the one sequencer. Raises FolderUnusable, SinkUnavailable, redis errors."""
+        folder = make_folder(settings.invite_logs_dir)
+        outbox = Outbox(folder / "outbox" / "outbox.jsonl")
+        lease = Lease(client, "sequencer", folder_id(folder))
+        publishing = Publishing(client, outbox, folder, lease, settings.stream_window)
+        told = False
+        while not await asyncio.to_thread(publishing.start):
+            if not told:
+                _log.warning("another producer is at work; this one takes over when it ends")
+                told = True
+            await asyncio.sleep(TAKE_OVER)
+        return cls(publishing)
+
+    async def stop(self) -> None:
+        """Publishes what waits, for a moment, and gives the lease up."""
+        await asyncio.to_thread(self.publishing.stop, STOP_SECONDS)
+
+    @property
+    def registry(self) -> StaffRegistry:
+        """Who gets the credit for which code."""
+        return self.publishing.registry
+
+    async def arrived(self, arrival: Arrival) -> None:
+        """Keeps a raw arrival on this disk, and in Redis as soon as it answers."""
+        await asyncio.wrap_future(self.publishing.sequencer.submit_arrival(arrival))
+
+    async def record(self, log: str, record: dict[str, Any]) -> str:
+        """Records a join or a change, once however often it is given; gives its event id. Raises InvalidRecord."""
+        sealed: Record = seal(normal(log, record))
+        if "event_id" in sealed or "hash" in sealed:
+            raise InvalidRecord("event id and hash are the sequencer's and the sinks' to give")
+        return await asyncio.wrap_future(self.publishing.sequencer.submit(log, sealed))
+
+    def unresolved(self) -> list[Arrival]:
+        """Arrivals, from before this start too, that have no record yet."""
+        return self.publishing.arrivals()
+
+    async def staff_of_code(self, guild_id: str, code: str) -> Staff | None:
+        """The staff member to whom a code is assigned, or None."""
+        return self.registry.of_code(guild_id, code)
+
+    async def staff_name(self, guild_id: str, staff_id: str) -> str | None:
+        """The name under which a staff member is registered, or None."""
+        return self.registry.name(guild_id, staff_id)

@@ -1,0 +1,117 @@
+"""The writer of the outbox: it gives each record its place in the log's order, and makes it durable.
+
+A thread of its own, so that nothing slow stands before durability; all that came meanwhile is synced at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from joins import event_id
+from joins.chain import Record
+from joins.errors import SinkUnavailable
+from joins.publish import Sequenced
+from joins.records import CHANGES, identity
+from producer.outbox import Arrival, Outbox
+from producer.staff_registry import StaffRegistry
+
+DISK_RETRY = 1.0  # seconds between tries of a full disk
+_log = logging.getLogger("producer.sequencer")
+
+
+@dataclass
+class Request:
+    """Something to be made durable: an arrival (no log), or a record of a log in normal form, sealed."""
+
+    log: str | None
+    content: dict[str, Any]
+    done: Future[str] = field(default_factory=Future)
+
+
+class Sequencer:
+    """`submit…` may be called from any thread; `wake` is called when there is something to publish."""
+
+    def __init__(self, outbox: Outbox, registry: StaffRegistry, wake: Callable[[], None]) -> None:
+        self._outbox, self._registry, self._wake = outbox, registry, wake
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
+        self._told = False
+
+    def start(self) -> None:
+        """Begins to take requests."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Makes durable what was submitted, then ends."""
+        self._requests.put(None)
+        self._thread.join()
+
+    def submit_arrival(self, arrival: Arrival) -> Future[str]:
+        """Keeps a raw arrival; the future is done when it is durable."""
+        return self._submit(Request(None, arrival))
+
+    def submit(self, log: str, record: Record) -> Future[str]:
+        """Gives a record its place; the future has its event id once it is durable."""
+        return self._submit(Request(log, record))
+
+    def keep(self, requests: Sequence[Request]) -> bool:
+        """Makes requests durable and answers them; False when the disk says no, so that they are tried again."""
+        with self._outbox.lock:
+            placed = self._placed([(request.log, request.content) for request in requests if request.log is not None])
+            try:
+                self._outbox.add_arrivals(request.content for request in requests if request.log is None)
+                self._outbox.add_records(record for record, new in placed if new)
+                self._outbox.compact()
+            except SinkUnavailable as error:
+                if not self._told:
+                    _log.error("%s; joins are kept in memory until it works", error)
+                self._told = True
+                return False
+        self._told = False
+        ids = iter(placed)
+        for request in requests:
+            if request.log is None:
+                request.done.set_result("")
+                continue
+            record, new = next(ids)
+            if new and request.log == CHANGES:
+                self._registry.learn(record.record)
+            request.done.set_result(record.event_id)
+        return True
+
+    def _submit(self, request: Request) -> Future[str]:
+        self._requests.put(request)
+        return request.done
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            batch = [self._requests.get()]
+            while not self._requests.empty():
+                batch.append(self._requests.get())
+            ending = None in batch
+            requests = [request for request in batch if request is not None]
+            while requests and not self.keep(requests):
+                time.sleep(DISK_RETRY)
+            self._wake()
+
+    def _placed(self, items: list[tuple[str, Record]]) -> list[tuple[Sequenced, bool]]:
+        """Each record with its place, and whether it is new; one that the outbox holds keeps the place it has."""
+        last = dict(self._outbox.last)
+        given: dict[str, Sequenced] = {}
+        placed = []
+        for log, record in items:
+            key = identity(log, record)
+            held = given.get(key) or self._outbox.holds(key)
+            if held is None:
+                last[log] = event_id.following(last[log])
+                given[key] = Sequenced(log, last[log], record)
+            placed.append((held or given[key], held is None))
+        return placed
