@@ -79,18 +79,25 @@ class Actions:
         display_name: str | None = None,
         permissions: int | str | list[str] = 0,
         bot: bool = False,
-        joined_at: datetime | None = None,
+        joined_at: datetime | str | None = None,
         user_id: int | None = None,
+        source: Source = "unknown",
+        code: str | None = None,
+        inviter: int | None = None,
     ) -> Member:
         """Somebody who was there before the story: no event, no ledger entry.
 
-        `permissions` are given through a role of the member's own.
+        `permissions` are given through a role of the member's own. `joined_at` is UTC, a datetime or ISO text;
+        `source`, `code` and `inviter` are what member search tells of that join.
         """
         guild = self.world.guild(guild_id)
         user = self._user(who, display_name, bot, user_id)
         bits = perms.parse(permissions)
         roles = [self.add_role(guild_id, f"role of {user.username}", bits).id] if bits else []
-        return self.world.add_member(guild, user, roles=roles, joined_at=joined_at)
+        at = datetime.fromisoformat(joined_at) if isinstance(joined_at, str) else joined_at
+        member = self.world.add_member(guild, user, roles=roles, joined_at=at)
+        member.source, member.code, member.inviter_id = source, code, inviter
+        return member
 
     def add_members(self, guild_id: int, count: int, prefix: str = "member") -> list[Member]:
         """Many who were there before."""
@@ -235,6 +242,12 @@ class Actions:
         """The bot is removed from the guild (GUILD_DELETE)."""
         self.world.leave(self.world.guild(guild_id), self.world.bot.id)
         self.dispatch("GUILD_DELETE", guild_id, {"id": str(guild_id)})
+
+    def readd_bot(self, guild_id: int) -> None:
+        """The bot is in the guild again, with the role it had (GUILD_CREATE)."""
+        guild = self.world.guild(guild_id)
+        self.world.add_member(guild, self.world.bot, roles=[guild.bot_role_id])
+        self.dispatch("GUILD_CREATE", guild_id, payloads.guild_create(self.world, guild, unavailable=None))
 
     def dm_channel_id(self, user_id: int) -> int:
         """The bot's DM channel with a user."""

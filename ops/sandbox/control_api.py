@@ -52,6 +52,7 @@ class ControlRoutes:
                 "leave",
                 "set_guild_available",
                 "kick_bot",
+                "readd_bot",
                 "drop_gateway",
                 "wait_connected",
                 "wait_disconnected",
@@ -77,6 +78,7 @@ class ControlRoutes:
             "fail": sandbox.faults.fail,
             "slow": sandbox.faults.slow,
             "limit": sandbox.faults.limit,
+            "cut": sandbox.faults.cut,
             "reconnect": sandbox.gateway.reconnect,
             "status": self._status,
         }
@@ -138,7 +140,7 @@ def encode(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         data = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
         if isinstance(value, Message):
-            data["ephemeral"] = value.ephemeral
+            data |= {"ephemeral": value.ephemeral, "pings": value.pings}
         elif "user" in data:
             data |= {"id": data["user"]["id"], "username": data["user"]["username"]}
         return data
@@ -150,7 +152,7 @@ def encode(value: Any) -> Any:
 
 
 def _reply(reply: Reply) -> dict[str, Any]:
-    names = ("id", "ephemeral", "deferred", "updated", "content", "text", "embeds", "components")
+    names = ("id", "ephemeral", "deferred", "updated", "content", "text", "embeds", "components", "pings")
     data = {name: getattr(reply, name) for name in names}
     lists = ("files", "edits", "followups", "modal", "choices", "errors")
     return data | {name: encode(getattr(reply, name)) for name in lists}

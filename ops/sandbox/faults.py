@@ -11,7 +11,8 @@ from typing import Any, Literal
 class RestFault:
     """One rule for REST answers. `route` is a regular expression on `"METHOD /path"` (without `/api/v10`).
 
-    `delay_ms` makes the answer slow; `status` (0: none) replaces it; `count` is how many requests it still
+    `delay_ms` makes the answer slow; with `stale` it is what was true when the request came. `cut` breaks the
+    TCP connection instead of answering. `status` (0: none) replaces it; `count` is how many requests it still
     hits, None for all. 429 uses `retry_after` (seconds) and `is_global`.
     """
 
@@ -21,6 +22,8 @@ class RestFault:
     message: str = "Injected fault"
     count: int | None = None
     delay_ms: int = 0
+    stale: bool = False
+    cut: bool = False
     retry_after: float = 0.1
     is_global: bool = False
     body: Any = None
@@ -73,9 +76,16 @@ class Faults:
         """Requests that match `route` are answered with `status` and Discord error `code`."""
         return self._add(RestFault(route, status, code, message, count))
 
-    def slow(self, route: str, delay_ms: int, count: int | None = None) -> RestFault:
-        """Requests that match `route` are answered `delay_ms` later."""
-        return self._add(RestFault(route, delay_ms=delay_ms, count=count))
+    def slow(self, route: str, delay_ms: int, count: int | None = None, stale: bool = False) -> RestFault:
+        """Requests that match `route` are answered `delay_ms` later; `stale`: with what was true before."""
+        return self._add(RestFault(route, delay_ms=delay_ms, count=count, stale=stale))
+
+    def cut(self, route: str, count: int | None = None) -> RestFault:
+        """Requests that match `route` get no answer: the TCP connection breaks.
+
+        aiohttp tries a GET on a kept connection once more, so `count` 1 may go unnoticed.
+        """
+        return self._add(RestFault(route, count=count, cut=True))
 
     def limit(self, route: str, retry_after: float, count: int = 1, is_global: bool = False) -> RestFault:
         """Requests that match `route` get 429 with `retry_after` seconds, `count` times."""

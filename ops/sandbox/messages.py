@@ -7,6 +7,7 @@ https://discord.com/developers/docs/components/reference
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,8 @@ EMBED_TOTAL = 6000
 EMBED_LIMITS = {"title": 256, "description": 4096}
 FIELD_LIMIT = 25
 ROW_LIMIT = 5
+
+_MENTION = re.compile(r"<@!?(\d+)>|<@&(\d+)>|@(everyone|here)")
 
 
 @dataclass
@@ -63,6 +66,26 @@ class Message:
     def ephemeral(self) -> bool:
         """True when only the invoking user sees it."""
         return bool(self.flags & EPHEMERAL)
+
+    @property
+    def pings(self) -> list[str]:
+        """Whom the content notifies: "everyone", "here", user and role ids as text. Embeds notify nobody.
+
+        Source: https://discord.com/developers/docs/resources/message#allowed-mentions-object
+        """
+        found = _MENTION.findall(self.content)
+        allowed = self.allowed_mentions
+        if allowed is None:
+            return [user or role or everyone for user, role, everyone in found]
+        parse = allowed.get("parse") or []
+        users, roles = allowed.get("users") or [], allowed.get("roles") or []
+        return [
+            user or role or everyone
+            for user, role, everyone in found
+            if (user and ("users" in parse or user in map(str, users)))
+            or (role and ("roles" in parse or role in map(str, roles)))
+            or (everyone and "everyone" in parse)
+        ]
 
 
 def apply(message: Message, data: dict[str, Any], uploads: dict[int, File], limit: int) -> None:

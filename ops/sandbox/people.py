@@ -23,7 +23,7 @@ from .interactions import (
     InteractionDesk,
 )
 from .models import Guild, User
-from .permissions import ADD_REACTIONS, EVERYONE
+from .permissions import ADD_REACTIONS, EVERYONE, USE_APPLICATION_COMMANDS
 from .replies import NoReply, Reply
 from .rest import Address
 from .uploads import FileStore
@@ -195,11 +195,15 @@ class People:
         user = self._world.users.get(user_id)
         if user is None:
             raise CommandRefused(f"no user {user_id}")
+        if user.bot:
+            raise CommandRefused(f"{user.username} is a bot: bots use no commands")
         if guild_id is None:
             return None, user
         guild = self._world.guild(guild_id)
         if user_id not in guild.members:
             raise CommandRefused(f"{user.username} is not in {guild.name}")
+        if not guild.permissions_of(user_id) & USE_APPLICATION_COMMANDS:
+            raise CommandRefused(f"{user.username} may not use commands in {guild.name}")
         return guild, user
 
     def _interaction(

@@ -93,6 +93,11 @@ class Reply:
         return self.interaction.errors
 
     @property
+    def pings(self) -> list[str]:
+        """Whom the answer and its followups notify: see `Message.pings`."""
+        return [p for m in ([self.message] if self.message else []) + self.followups for p in m.pings]
+
+    @property
     def text(self) -> str:
         """All that a person reads: contents, embeds, text components, of the response and its followups."""
         messages = ([self.message] if self.message else []) + self.followups

@@ -128,10 +128,16 @@ def middleware(settings: AppSettings, faults: Faults, limits: RateLimits, log: d
 
     async def answer(request: web.Request, handler: Handler, headers: dict[str, str]) -> web.StreamResponse:
         path = request.path.removeprefix(API_PREFIX)
+        late = 0
         for fault in list(faults.rest):
             if not fault.take(f"{request.method} {path}"):
                 continue
-            if fault.delay_ms:
+            if fault.cut and request.transport is not None:
+                request.transport.abort()
+                return web.Response(status=500)
+            if fault.stale:
+                late += fault.delay_ms
+            elif fault.delay_ms:
                 await asyncio.sleep(fault.delay_ms / 1000)
             if fault.status == 429:
                 scope = "global" if fault.is_global else "shared"
@@ -143,7 +149,10 @@ def middleware(settings: AppSettings, faults: Faults, limits: RateLimits, log: d
         open_route = path.startswith(("/interactions/", "/webhooks/")) or path == "/gateway"
         if not open_route and request.headers.get("Authorization") != f"Bot {settings.token}":
             return reply({"message": "401: Unauthorized", "code": 0}, 401, headers)
-        return await handler(request)
+        response = await handler(request)
+        if late:
+            await asyncio.sleep(late / 1000)
+        return response
 
     @web.middleware
     async def api(request: web.Request, handler: Handler) -> web.StreamResponse:

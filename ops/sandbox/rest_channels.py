@@ -139,6 +139,7 @@ class ChannelRoutes:
             value = body.get(name) or 0
             if not isinstance(value, int) or not 0 <= value <= most:
                 raise invalid_form(**{name: f"int value should be between 0 and {most}."})
+        self._world.purge_invites(guild)
         if len(guild.invites) >= MOST_INVITES:
             raise ApiError(400, 30016, f"Maximum number of invites reached ({MOST_INVITES})")
         invite = self._actions.add_invite(

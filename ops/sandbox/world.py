@@ -137,10 +137,10 @@ class World:
 
     def remove_invite(self, guild: Guild, code: str) -> Invite:
         """Takes an invite away, or WorldError."""
-        try:
-            return guild.invites.pop(code)
-        except KeyError:
-            raise WorldError(f"no invite {code} in guild {guild.id}") from None
+        invite = guild.invites.pop(code, None)
+        if invite is None or not invite.listed(self.now()):
+            raise WorldError(f"no invite {code} in guild {guild.id}")
+        return invite
 
     def purge_invites(self, guild: Guild) -> None:
         """Forgets invites that no list shows any more."""

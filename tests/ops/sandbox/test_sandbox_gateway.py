@@ -230,6 +230,8 @@ async def test_a_guild_goes_and_comes_back(sandbox: Sandbox, connect: Connect) -
     await bot.next_event("guild_available")
     sandbox.kick_bot(guild.id)
     assert (await bot.next_event("guild_remove")).id == guild.id
+    sandbox.readd_bot(guild.id)
+    assert (await bot.next_event("guild_join")).id == guild.id
     added = sandbox.add_guild("Second")
     assert (await bot.next_event("guild_join")).id == added.id
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import Any
 
+import aiohttp
 import discord
 import pytest
 from discord.http import Route
@@ -131,6 +133,18 @@ async def test_member_search_tells_code_source_and_inviter(sandbox: Sandbox, con
     }
 
 
+async def test_member_search_knows_how_earlier_members_joined(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    staff = sandbox.add_member(guild.id, "TravisP")
+    at = "2025-10-31T14:30:45.123456+00:00"
+    old = sandbox.add_member(guild.id, "old", joined_at=at, source="invite", code="gone", inviter=staff.id)
+    bot = await connect()
+    answer = await search(bot, guild.id, and_query={"user_id": {"or_query": [str(old.id)]}})
+    (found,) = answer["members"]
+    assert (found["source_invite_code"], found["inviter_id"]) == ("gone", str(staff.id))
+    assert found["member"]["joined_at"] == at
+
+
 async def test_member_search_filters_by_join_time(sandbox: Sandbox, connect: Connect) -> None:
     guild = sandbox.add_guild("PipVault")
     bot = await connect()
@@ -221,6 +235,27 @@ async def test_an_injected_error_hits_its_route_as_often_as_told(sandbox: Sandbo
     assert await bot.get_guild(guild.id).invites() == []
 
 
+async def test_a_slow_answer_can_be_stale(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    invite = sandbox.add_invite(guild.id)
+    bot = await connect()
+    for stale, uses in ((True, 0), (False, 2)):
+        fault = sandbox.faults.slow(r"GET /guilds/\d+/invites", 300, count=1, stale=stale)
+        asked = asyncio.create_task(bot.get_guild(guild.id).invites())
+        while fault.count:  # noqa: ASYNC110  (until the request has come)
+            await asyncio.sleep(0.001)
+        await sandbox.join(guild.id, "john_doe", code=invite.code)
+        assert (await asked)[0].uses == uses
+
+
+async def test_a_broken_connection_is_an_error_of_the_client(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    bot = await connect()
+    sandbox.faults.cut(r"GET /guilds/\d+/invites", count=2)
+    with pytest.raises(aiohttp.ClientError):
+        await bot.get_guild(guild.id).invites()
+
+
 async def test_a_message_with_a_file_is_kept_and_heard(sandbox: Sandbox, connect: Connect) -> None:
     guild = sandbox.add_guild("PipVault")
     bot = await connect()
@@ -234,6 +269,17 @@ async def test_a_message_with_a_file_is_kept_and_heard(sandbox: Sandbox, connect
     assert (kept.content, kept.edits[0]["content"]) == ("changed", "hello")
     await sent.delete()
     assert sandbox.messages(channel.id) == []
+
+
+async def test_only_allowed_mentions_ping(sandbox: Sandbox, connect: Connect) -> None:
+    guild = sandbox.add_guild("PipVault")
+    bot = await connect()
+    channel = bot.get_guild(guild.id).text_channels[0]
+    text = f"<@{guild.owner_id}> <@&{guild.bot_role_id}> @everyone"
+    for allowed in (None, discord.AllowedMentions(users=True), discord.AllowedMentions.all()):
+        await channel.send(text, **({"allowed_mentions": allowed} if allowed else {}))
+    owner, role = str(guild.owner_id), str(guild.bot_role_id)
+    assert [m.pings for m in sandbox.messages(channel.id)] == [[], [owner], [owner, role, "everyone"]]
 
 
 async def test_a_message_needs_the_right_to_send(sandbox: Sandbox, connect: Connect) -> None:
