@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections import defaultdict
@@ -48,13 +49,13 @@ def write_configuration(folder: Path, programs: Iterable[Program]) -> Path:
     user = ["user=root"] if os.getuid() == 0 else []  # says that running as root is meant: no warning about it
     lines = [
         "[supervisord]", "nodaemon=true", "silent=true", "logfile=/dev/null", "logfile_maxbytes=0",
-        f"pidfile={_escaped(str(folder / 'supervisord.pid'))}", "minfds=256", "minprocs=1", "nocleanup=true", *user,
+        "pidfile=%(here)s/supervisord.pid", "minfds=256", "minprocs=1", "nocleanup=true", *user,
     ]  # fmt: skip
     ranks: dict[int, list[str]] = defaultdict(list)
     for program in programs:
         ranks[program.rank].append(program.name)
         lines += [
-            f"[program:{program.name}]", f"command={_escaped(shlex.join(program.command))}",
+            f"[program:{program.name}]", f"command={_line(program.command)}",
             "autorestart=true", f"startretries={FOR_EVER}",
             f"startsecs={STEADY_SECONDS.get(program.name, STEADY_OTHERWISE)}",
             "stopsignal=TERM", f"stopwaitsecs={GRACE_SECONDS[program.rank]}", "killasgroup=true",
@@ -67,5 +68,7 @@ def write_configuration(folder: Path, programs: Iterable[Program]) -> Path:
     return path
 
 
-def _escaped(value: str) -> str:
-    return value.replace("%", "%%")
+def _line(command: list[str]) -> str:
+    """The command as supervisord reads it: `%` doubled, and nothing in it that its parser takes for a comment."""
+    # A comment begins at `#` or `;` after a space; within shell quotes, an empty string keeps the two apart.
+    return re.sub(r"(?<=\s)(?=[#;])", "''", shlex.join(command).replace("%", "%%"))

@@ -24,7 +24,15 @@ POLL_SECONDS = 0.25  # supervisord looks at signals and children this often; its
 LINE_BYTES = 65_536  # a longer line is broken
 PR_SET_PDEATHSIG = 1
 # What a server says at the level of warnings though nothing is amiss.
-NOISE = (b"Memory overcommit must be enabled", b"scheduling shutdown", b"ready to exit", b"requested shutdown")
+NOISE = (
+    b"oO0OoO0OoO0Oo",
+    b", just started",
+    b"Configuration loaded",
+    b"Memory overcommit must be enabled",
+    b"scheduling shutdown",
+    b"requested shutdown",
+    b"ready to exit",
+)
 
 
 class _Options(ServerOptions):  # type: ignore[misc]  # supervisor has no types

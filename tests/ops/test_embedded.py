@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import shutil
 import stat
+import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from joins.errors import FolderUnusable, ServerMissing
-from joins.redis_url import Client, check_server
+from joins.redis_url import Client, check_server, connect
+from joins.settings import Settings
 from ops import embedded
 
 
@@ -71,3 +76,43 @@ def test_a_socket_folder_that_somebody_else_placed_is_refused(tmp_path: Path) ->
     (tmp_path / "redis").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(FolderUnusable, match="belongs to somebody else"):
         embedded.command(tmp_path)
+
+
+def serve(program: Path, logs_dir: Path, fill: bool) -> dict[str, Any]:
+    """Runs `program` on the folder for a moment; returns what it then knows of the stream and its group."""
+    command = embedded.command(logs_dir)
+    process = subprocess.Popen([str(program), *command[1:]])
+    try:
+        deadline = time.monotonic() + 10
+        while not embedded.answers(logs_dir):
+            assert process.poll() is None, f"{program} ended with {process.returncode}"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        client = connect(Settings(redis_url=embedded.url(logs_dir)))
+        if fill:
+            for number in range(1, 21):
+                client.xadd("stream", {"number": number}, id=f"{number}-0")
+            client.xgroup_create("stream", "group", "0")
+            client.xreadgroup("group", "consumer", {"stream": ">"}, count=10)
+            client.xack("stream", "group", "1-0")
+            client.bgrewriteaof()
+            while client.info("persistence")["aof_rewrite_in_progress"]:
+                time.sleep(0.01)
+        (group,) = client.xinfo_groups("stream")
+        found = {"length": client.xlen("stream"), **{key: group[key] for key in ("pending", "lag", "entries-read")}}
+        client.close()
+        return found
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def test_what_one_program_wrote_another_reads(tmp_path: Path) -> None:
+    (bundled,) = embedded._bundled()
+    installed = shutil.which("redis-server")
+    if installed is None:
+        pytest.skip("needs a redis-server beside the bundled one: apt install redis-server")
+    written = serve(bundled, tmp_path, fill=True)
+    assert written == {"length": 20, "pending": 9, "lag": 10, "entries-read": 10}
+    assert serve(Path(installed), tmp_path, fill=False) == written
+    assert serve(bundled, tmp_path, fill=False) == written

@@ -121,12 +121,19 @@ def test_redis_stops_last_and_the_producer_first(tree: Tree) -> None:
     assert tree.lines[3:] == ["producer | bye", "json     | bye", "redis    | bye"]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_processes_that_hang_are_killed_and_all_is_over_within_ten_seconds(tree: Tree, signum: signal.Signals) -> None:
+def test_ctrl_c_ends_it_as_sigterm_does(tree: Tree) -> None:
+    tree.start(program("json", STEADY.format(last="bye")))
+    await_true(lambda: len(tree.lines) == 1)
+    tree.end(signal.SIGINT)
+    assert tree.lines[1:] == ["json     | bye"]
+    assert tree.process.returncode == 0
+
+
+def test_processes_that_hang_are_killed_and_all_is_over_within_ten_seconds(tree: Tree) -> None:
     tree.start(*(program(f"deaf{rank}", DEAF, rank) for rank in (1, 2, 3)))
     await_true(lambda: len(tree.lines) == 3)
     pids = [int(line.split()[-1]) for line in tree.lines]
-    assert 7 < tree.end(signum) < 10
+    assert 7 < tree.end() < 10
     assert not any(alive(pid) for pid in pids)
 
 
@@ -139,6 +146,15 @@ def test_no_process_outlives_a_supervisor_that_was_killed(tree: Tree) -> None:
     await_true(lambda: not alive(pid))
 
 
-def test_a_percent_sign_in_a_path_reaches_the_process_unchanged(tree: Tree) -> None:
-    tree.start(Program("json", [sys.executable, "-c", "import sys; print(sys.argv[1])", "a %(b)s 'c' d"], 2))
-    await_true(lambda: "json     | a %(b)s 'c' d" in tree.lines)
+def test_what_a_server_says_though_nothing_is_amiss_is_kept_from_the_reader(tree: Tree) -> None:
+    noise = "12:M 22 Nov 2026 19:18:11.787 # WARNING Memory overcommit must be enabled! Without it, a save may fail"
+    code = f"import signal; print({noise!r}); print('# MISCONF', flush=True); signal.pause()"
+    tree.start(program("redis", code), program("json", code))
+    await_true(lambda: len(tree.lines) == 3)
+    assert sorted(tree.lines) == ["json     | # MISCONF", f"json     | {noise}", "redis    | # MISCONF"]
+
+
+@pytest.mark.parametrize("path", ["a %(b)s 'c' d", "logs #1", "a ;b", "it's # ' ;", "ü %"])
+def test_an_odd_path_reaches_the_process_unchanged(tree: Tree, path: str) -> None:
+    tree.start(Program("json", [sys.executable, "-c", "import sys; print(sys.argv[1])", path], 2))
+    await_true(lambda: f"json     | {path}" in tree.lines)
