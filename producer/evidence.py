@@ -33,7 +33,7 @@ class Evidence:
     gone: Mapping[str, Gone] = field(default_factory=dict)
     made: Mapping[str, datetime] = field(default_factory=dict)  # code -> when its INVITE_CREATE came
     debtors: tuple[Waiting, ...] = ()
-    gap: bool = False  # events were lost since the baseline: uses may belong to joins that nobody announced
+    gap: datetime | None = None  # events were lost up to here: uses may belong to joins that nobody announced
 
     def created(self, invite: Invite, at: datetime) -> Evidence:
         """INVITE_CREATE: the new invite's baseline is 0, even if it is used up before the next look."""
@@ -58,9 +58,9 @@ class Evidence:
                 evidence = evidence.deleted(code, at, by_hand=True)
         return evidence
 
-    def missed(self) -> Evidence:
-        """Events were lost (a new gateway session): no later difference over this baseline can be exact."""
-        return self if self.baseline is None else replace(self, gap=True)
+    def missed(self, at: datetime) -> Evidence:
+        """Events were lost until `at` (a new gateway session): no difference over this baseline can be exact."""
+        return self if self.baseline is None else replace(self, gap=at)
 
     def claimants(self, waiting: list[Waiting]) -> list[Waiting]:
         """Everyone whose use may lie between the baseline and the next snapshot, in join order."""
@@ -86,6 +86,7 @@ class Evidence:
             gone={code: tombstone for code, tombstone in self.gone.items() if code in invites},
             made={code: at for code, at in self.made.items() if code in invites and code not in after.invites},
             debtors=tuple(w for w in debtors if can_claim(w, after.taken_at)),
+            gap=self.gap if self.gap and after.taken_at < self.gap else None,
         )
 
 

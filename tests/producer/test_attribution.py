@@ -227,10 +227,12 @@ def test_a_join_before_the_first_snapshot_is_unknown_and_owes_a_use() -> None:
 
 
 def test_nothing_is_exact_across_lost_events() -> None:
-    evidence = Evidence(look(0, invite("a", 5))).missed()
+    evidence = Evidence(look(0, invite("a", 5))).missed(at(12))
     found, evidence = attribute(evidence, look(11, invite("a", 6)), [join("j")])
     assert found[0].confidence == "ambiguous"
-    assert not evidence.gap
+    assert evidence.gap, "the look began before the session was back, so it does not close the gap"
+    _, evidence = attribute(evidence, look(13, invite("a", 6)), [])
+    assert evidence.gap is None
 
 
 def test_a_count_that_goes_down_and_up_again_is_no_use() -> None:

@@ -168,11 +168,11 @@ def play(watched: bool, steps: list[tuple[object, ...]]) -> Guild:
             guild.blind = True
         elif verb == "return":
             if guild.blind:
-                guild.blind, guild.evidence = False, guild.evidence.missed()
+                guild.blind, guild.evidence = False, guild.evidence.missed(guild.at())
         elif not (guild.blind and verb == "look"):
             getattr(guild, str(verb))(*arguments)
     if guild.blind:
-        guild.blind, guild.evidence = False, guild.evidence.missed()
+        guild.blind, guild.evidence = False, guild.evidence.missed(guild.at())
     guild.look(False)
     return guild
 

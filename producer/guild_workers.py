@@ -1,0 +1,69 @@
+"""All guilds' workers: each is made with its guild's first event, and all are stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+from producer.guild_worker import GuildWorker, Pace
+from producer.payloads import Arrival
+from producer.ports import InviteSource
+from producer.registrar import Registrar
+
+FETCHES_AT_ONCE = 8  # lists of invites asked for at the same moment, over all guilds
+
+
+class GuildWorkers:
+    """The workers by guild id, and their tasks."""
+
+    def __init__(self, source: InviteSource, registrar: Registrar, pace: Pace | None = None) -> None:
+        self._source, self._registrar, self._pace = source, registrar, pace
+        self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
+        self._workers: dict[str, GuildWorker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def of(self, guild_id: str) -> GuildWorker:
+        """The guild's worker, made at first sight."""
+        if guild_id not in self._workers:
+            worker = GuildWorker(guild_id, self._source, self._registrar, self._pace, self._fetching)
+            self._workers[guild_id] = worker
+            self._tasks[guild_id] = asyncio.create_task(worker.run(), name=f"guild {guild_id}")
+        return self._workers[guild_id]
+
+    def known(self) -> Iterable[GuildWorker]:
+        """Every worker there is."""
+        return list(self._workers.values())
+
+    def adopt(self, arrivals: Iterable[Arrival]) -> None:
+        """Joins that an earlier start left without a record: they wait for the gateway, then are recorded."""
+        for arrival in arrivals:
+            known = arrival["guild_id"] in self._workers
+            worker = self.of(arrival["guild_id"])
+            if not known:
+                worker.offline()
+            worker.join(arrival, durable=True)
+
+    def forget(self, guild_id: str) -> None:
+        """The bot is no longer in this guild; joins that still wait are recorded as they stand."""
+        worker, task = self._workers.get(guild_id), self._tasks.get(guild_id)
+        if worker and task and worker.pending == 0:
+            del self._workers[guild_id], self._tasks[guild_id]
+            task.cancel()
+        elif worker:
+            worker.hurry()
+
+    async def stop(self, patience: float) -> int:
+        """Finishes the joins that wait within `patience` seconds, then ends; how many remain in the outbox."""
+        for worker in self.known():
+            worker.hurry()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(worker.finished() for worker in self.known())), patience)
+        remaining = sum(worker.pending for worker in self.known())
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._workers.clear()
+        self._tasks.clear()
+        return remaining

@@ -1,0 +1,43 @@
+"""What a guild's worker needs from outside, as protocols: the invite lists, and the recorder of the sequencer."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from joins.chain import Record
+from joins.errors import RetryableError
+from producer.payloads import Arrival
+from producer.snapshot import Snapshot
+from producer.staff_registry import Staff
+
+
+class FetchFailed(RetryableError):
+    """Discord did not give the guild's invites just now."""
+
+
+class InviteSource(Protocol):
+    """Where a guild's invites are read."""
+
+    async def fetch(self, guild_id: str) -> Snapshot:
+        """All invites now. Raises FetchFailed; a refusal is a snapshot that is not `permitted`."""
+        ...
+
+
+class Recorder(Protocol):
+    """The asyncio side of the sequencer's thread."""
+
+    async def arrived(self, arrival: Arrival) -> None:
+        """Durable when it returns."""
+        ...
+
+    async def record(self, log: str, record: Record) -> str:
+        """Durable when it returns; the event id. Idempotent by `join_id`. Raises InvalidRecord."""
+        ...
+
+    async def staff_of_code(self, guild_id: str, code: str) -> Staff | None:
+        """To whom the code is assigned. Out of memory: it cannot fail."""
+        ...
+
+    async def staff_name(self, guild_id: str, staff_id: str) -> str | None:
+        """The registered name of a staff member. Out of memory as well."""
+        ...

@@ -1,0 +1,60 @@
+"""Reads a guild's invites over REST, raw: discord.py's own models stumble over null channels (`Guild.invites()`).
+
+Only the guild's list and its vanity code are asked for. `GET /invites/{code}` is never called: a loop of it has
+earned bots a day's ban from Cloudflare. Rate limits are discord.py's to wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import discord
+
+from producer import payloads
+from producer.ports import FetchFailed
+from producer.snapshot import Snapshot
+
+# RuntimeError: the library's session is closed, or not open yet.
+FAILURES = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError, RuntimeError)
+
+
+class RestInvites:
+    """The invites of the guilds that `client` is in."""
+
+    def __init__(self, client: discord.Client) -> None:
+        self._client = client
+
+    async def fetch(self, guild_id: str) -> Snapshot:
+        """All invites and the vanity code now. Raises FetchFailed."""
+        taken_at = datetime.now(UTC)
+        guild = self._client.get_guild(int(guild_id))
+        permissions = guild.me.guild_permissions if guild and guild.me else discord.Permissions.none()
+        http = self._client.http
+        try:
+            invites: list[Any] = list(await http.invites_from(int(guild_id)))
+            vanity = await self._vanity(int(guild_id)) if guild and "VANITY_URL" in guild.features else None
+        except discord.Forbidden:
+            return Snapshot(taken_at, permitted=False)
+        except FAILURES as error:
+            raise FetchFailed(f"the invites of guild {guild_id} could not be read: {_said(error)}") from error
+        return payloads.snapshot(
+            invites,
+            vanity,
+            taken_at=taken_at,
+            may_manage=permissions.manage_guild,
+            watched=permissions.manage_channels,
+        )
+
+    async def _vanity(self, guild_id: int) -> Mapping[str, Any] | None:
+        try:
+            answer: Any = await self._client.http.get_vanity_code(guild_id)
+        except (discord.Forbidden, discord.NotFound):
+            return None
+        return answer if isinstance(answer, dict) else None
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
