@@ -1,0 +1,36 @@
+"""The slash commands: `install` puts them on a command tree; `Services` is what they need from their process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from discord import app_commands
+
+from commands import errors_reply, export, lookup, staff, sync, view
+from commands.credit import Policy
+from commands.refusals import PermissionMissing, Refused
+from commands.registry import Registry
+from commands.services import InviteCount, InviteCounts, Services, VanityCount
+
+__all__ = [
+    "InviteCount",
+    "InviteCounts",
+    "PermissionMissing",
+    "Policy",
+    "Refused",
+    "Services",
+    "VanityCount",
+    "install",
+]
+
+
+def install(tree: app_commands.CommandTree[Any], services: Services) -> None:
+    """Adds every command to the tree, and answers their errors. Syncing the tree with Discord is the caller's."""
+    registry = Registry(services.folder)
+    tree.add_command(lookup.command(services, registry))
+    tree.add_command(lookup.context_menu(services, registry))
+    tree.add_command(view.command(services))
+    tree.add_command(export.command(services))
+    tree.add_command(sync.command(services, registry))
+    tree.add_command(staff.group(services, registry))
+    tree.error(errors_reply.on_error)

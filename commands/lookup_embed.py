@@ -1,0 +1,190 @@
+"""How the answer to a lookup reads: who, by which invite, through whom, who is credited, and from where it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import discord
+
+from commands import replies
+from commands.credit import Credit, Policy
+from commands.history import History, Join
+from commands.registry import Register
+from joins.records import AMBIGUOUS, EXACT
+
+FROM_LOG = "Persistent JSON log (immutable record)"
+FROM_DATABASE = "Database (the JSON log does not hold this join)"
+_EARLIER_SHOWN = 5
+_NO_INVITE = {
+    "discovery": "none: found the server in Server Discovery",
+    "hub": "none: came through a Student Hub",
+    "bot": "none: a bot, added by an administrator",
+    "integration": "none: added by an integration",
+    "manual_verification": "none: admitted by manual verification",
+    "linked_lobby": "none: came from a linked lobby",
+    "vanity": "none of a member's: the server's vanity URL",
+}
+
+
+def embed(history: History, register: Register, credit: Credit[Join], policy: Policy) -> discord.Embed:
+    """The answer about a member's latest join. The history must hold at least one."""
+    join = history.joins[-1]
+    made = replies.embed("Invite lookup")
+    replies.add(made, "User", _user(join))
+    replies.add(made, "Invite", _invite(join))
+    replies.add(made, "Referring Staff", _staff(join, register))
+    if join.confidence == AMBIGUOUS:
+        replies.add(made, "Candidates", _candidates(join, register))
+    replies.add(made, "Credited To", _credited(credit, join, register, policy))
+    if join.change is not None:
+        replies.add(made, "Correction" if join.altered else "Confirmation", _change(join, join.change))
+    earlier = history.joins[-2::-1]
+    if earlier:
+        parts = [_brief(one) for one in earlier[:_EARLIER_SHOWN]]
+        if len(earlier) > _EARLIER_SHOWN:
+            parts.append(f"… and {len(earlier) - _EARLIER_SHOWN:,} before these")
+        replies.add(made, f"Earlier Joins ({len(earlier):,})", parts)
+    source = [FROM_LOG if join.from_log else FROM_DATABASE]
+    if join.doubt:
+        source.append(f"⚠️ Do not rely on it: {join.doubt}. Have an administrator verify the logs.")
+    replies.add(made, "Data Source", source)
+    return made
+
+
+def _user(join: Join) -> list[str]:
+    tag = join["discriminator"]
+    username = f"{join['username']}#{tag}" if join["username"] and tag not in (None, "0", "0000") else join["username"]
+    if username is None and join["display_name"] is None:
+        return ["**Name:** erased", f"**ID:** {replies.code(join.user_id)}"]
+    return [
+        f"**Name:** {replies.name(username)}",
+        f"**Display Name:** {replies.name(join['display_name'] or join['username'])}",
+        f"**ID:** {replies.code(join.user_id)}",
+    ]
+
+
+def _invite(join: Join) -> list[str]:
+    if join.invite_code:
+        used = replies.code(join.invite_code) + (" (vanity URL)" if join["source"] == "vanity" else "")
+    elif join.confidence == AMBIGUOUS:
+        used = "**not certain**: one of the candidates below"
+    elif join.confidence != EXACT:
+        used = f"**not known** ({_why_unknown(join)})"
+    else:
+        used = _NO_INVITE.get(str(join["source"]), "none was used")
+    timestamp = str(join["timestamp"])
+    parts = [f"**Code:** {used}"]
+    parts.append(f"**Joined On:** {replies.joined_on(timestamp)} UTC ({replies.at(timestamp, 'R')})")
+    # The counts belong to the invite that was recorded; they say nothing about another one found later.
+    counted = join.invite_code is not None and join.invite_code == join["invite_code"]
+    for label, key in (("Uses Before", "uses_before"), ("Uses After", "uses_after")):
+        value = join[key] if counted else None
+        parts.append(f"**{label}:** {replies.NONE if value is None else f'{value:,}'}")
+    return parts
+
+
+def _why_unknown(join: Join) -> str:
+    if join["method"] == "no_permission":
+        return "the bot lacked Manage Server, so it could not see the invites"
+    if join["method"] == "no_snapshot":
+        return "the bot had no list of the invites from before the join"
+    return "no invite's count rose for this join"
+
+
+def _staff(join: Join, register: Register) -> list[str]:
+    adder = _added_by(join)
+    if join["source"] == "bot" and adder:
+        return [f"**Added By:** <@{adder}> ({replies.code(adder)})"]
+    if join.staff_id is None:
+        if join.staff_unread:
+            return ["not known: the staff assignments could not be read when this member joined"]
+        if not join.settled:
+            return ["not known, since the invite is not"]
+        return ["nobody: the invite belongs to no member" if join.invite_code else "nobody: no invite was used"]
+    staff = register.staff.get(join.staff_id)
+    listed = (staff.name if staff else None) or join.staff_username
+    parts = [
+        f"**Name:** {replies.name(listed) if listed else f'<@{join.staff_id}>'}",
+        f"**ID:** {replies.code(join.staff_id)}",
+    ]
+    if staff is None:
+        missing = "not registered — `/staff set`"
+        return [*parts, f"**IB Link:** {missing}", f"**IB Code:** {missing}"]
+    if staff.retired:
+        parts[0] += " (retired)"
+    parts.append(f"**IB Link:** {replies.link(staff.ib_link) if staff.ib_link else 'not set — `/staff set`'}")
+    parts.append(f"**IB Code:** {replies.code(staff.ib_code) if staff.ib_code else 'not set — `/staff set`'}")
+    return parts
+
+
+def _added_by(join: Join) -> str | None:
+    evidence: Mapping[str, Any] = join["evidence"] or {}
+    adder = join["inviter_id"] or evidence.get("added_by")
+    return str(adder) if adder and str(adder).isdigit() else None
+
+
+def _candidates(join: Join, register: Register) -> list[str]:
+    parts = []
+    for candidate in join["candidates"] or ():
+        code = candidate.get("invite_code")
+        owner = register.codes.get(code) or candidate.get("inviter_id")
+        staff = register.staff.get(owner) if owner else None
+        who = replies.name(staff.name) if staff and staff.name else f"<@{owner}>" if owner else "nobody known"
+        parts.append(f"{replies.code(code)} · {who}")
+    parts.append(
+        "Several invites were used at the same moment. Discord's member search settles it while the member is in the "
+        "server, if the bot has Manage Server; else a member of staff has to ask and decide."
+    )
+    return parts
+
+
+def _credited(credit: Credit[Join], shown: Join, register: Register, policy: Policy) -> list[str]:
+    parts = []
+    if credit.join is None:
+        parts.append(
+            "nobody yet" if credit.provisional else "nobody: no referrer is recorded, or only the member themselves"
+        )
+    else:
+        staff_id = str(credit.join.staff_id)
+        staff = register.staff.get(staff_id)
+        listed = (staff.name if staff else None) or credit.join.staff_username
+        which = "this join" if credit.join is shown else f"the join of {replies.at(str(credit.join['timestamp']), 'D')}"
+        who = replies.name(listed) if listed else f"<@{staff_id}>"
+        parts.append(f"**{who}** ({replies.code(staff_id)}), for {which}")
+    if credit.provisional:
+        dates = ", ".join(replies.at(str(join["timestamp"]), "D") for join in credit.unsettled[:5])
+        parts.append(f"⚠️ Provisional: it is not settled who referred the member on {dates}.")
+    parts.append(f"Policy: {policy.sentence}, once a person, and never for oneself.")
+    return parts
+
+
+def _change(join: Join, change: Mapping[str, Any]) -> list[str]:
+    actor = str(change.get("actor_id") or "")
+    by = "Discord's member search" if actor == "member_search" else f"<@{actor}>" if actor else "somebody not named"
+    when = replies.at(str(change["recorded_at"]))
+    if not join.altered:
+        return [f"Confirmed by {by} on {when}."]
+    parts = [
+        f"**Recorded:** {_attribution(join['invite_code'], join['staff_id'], join['staff_username'])}"
+        if join["confidence"] == EXACT
+        else f"**Recorded:** {join['confidence']}",
+        f"**Now:** {_attribution(join.invite_code, join.staff_id, join.staff_username)}",
+        f"By {by} on {when}.",
+    ]
+    if change.get("approved_by"):
+        parts[-1] = f"By {by}, approved by <@{change['approved_by']}>, on {when}."
+    if change.get("reason"):
+        parts.append(f"Reason: {replies.name(change['reason'])}")
+    return parts
+
+
+def _attribution(code: str | None, staff_id: str | None, staff_name: str | None) -> str:
+    who = replies.name(staff_name) if staff_name else f"<@{staff_id}>" if staff_id else "nobody"
+    return f"{replies.code(code) if code else 'no invite'} · {who}"
+
+
+def _brief(join: Join) -> str:
+    known = join.invite_code or join.confidence == EXACT
+    what = _attribution(join.invite_code, join.staff_id, join.staff_username) if known else join.confidence
+    return f"{replies.at(str(join['timestamp']))} · {what}"

@@ -1,0 +1,158 @@
+"""`/staff`: who is registered as staff, with IB link and code, and whose joins an invite counts for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import discord
+from discord import app_commands
+
+from commands import asking, choices, listing, paging, replies
+from commands.approval import Approval
+from commands.listing import Filter
+from commands.paging import Shown
+from commands.refusals import PermissionMissing, Refused
+from commands.registry import Register, Registry
+from commands.services import Services
+from commands.staff_change import StaffChanges
+
+_PAGE = 8  # staff a page
+_CODES_SHOWN = 6  # codes of one member of staff in the list
+
+
+def group(services: Services, registry: Registry) -> app_commands.Group:
+    """The group with its four subcommands."""
+    staff = asking.staff_only(app_commands.Group(name="staff", description="The staff register: IB links and invites"))
+    changes = StaffChanges(registry, services.record_change)
+
+    @staff.command(name="set", description="Register a member of staff, or alter the IB link or code")
+    @app_commands.describe(
+        member="The member of staff",
+        ib_link="Web address (https://…); leave out to keep, 'none' to remove",
+        ib_code="IB code; leave out to keep, 'none' to remove",
+    )
+    async def set_staff(
+        interaction: discord.Interaction[Any],
+        member: discord.User,
+        ib_link: str | None = None,
+        ib_code: str | None = None,
+    ) -> None:
+        guild_id = await asking.begin(interaction)
+        _refuse_bot(member)
+        actor = str(interaction.user.id)
+        new = await changes.set(guild_id, actor, str(member.id), str(member), ib_link, ib_code)
+        made = replies.embed("Registered")
+        parts = [f"**Name:** {replies.name(new.name)}", f"**ID:** {replies.code(new.staff_id)}"]
+        parts += [f"**IB Link:** {replies.link(new.ib_link)}", f"**IB Code:** {replies.code(new.ib_code)}"]
+        replies.add(made, "Staff", parts)
+        await interaction.followup.send(embed=made, ephemeral=True)
+
+    @staff.command(name="list", description="Who is registered, with IB links, IB codes and assigned invites")
+    async def list_staff(interaction: discord.Interaction[Any]) -> None:
+        guild_id = await asking.begin(interaction)
+        register = await changes.register(guild_id)
+        if not register.active():
+            raise Refused("Nobody is registered as staff here yet: `/staff set` registers a member.")
+
+        async def turn(page: int) -> Shown:
+            return _page(await changes.register(guild_id), page)
+
+        await paging.send(interaction, _page(register, 0), turn, ("Previous", "Next"))
+
+    @staff.command(name="assign", description="Joins by this invite count for this member of staff from now on")
+    @app_commands.describe(code="The invite's code", member="The member of staff")
+    @app_commands.autocomplete(code=choices.codes(services.folder))
+    async def assign(interaction: discord.Interaction[Any], code: str, member: discord.User) -> None:
+        guild_id = await asking.begin(interaction)
+        _refuse_bot(member)
+        wanted = asking.invite_code(code)
+        if wanted is None:
+            raise Refused("Say which invite: its code, such as abc123XYZ.")
+        await _check_known(services, changes, guild_id, wanted)
+        await changes.check_assignment(guild_id, wanted, str(member.id))
+        actor = interaction.user
+
+        async def carry_out(approved_by: str | None = None) -> str:
+            before = await changes.assign(
+                guild_id, str(actor.id), wanted, str(member.id), str(member), approved_by=approved_by
+            )
+            return _assigned(wanted, member, before, approved_by)
+
+        if member.id != actor.id:
+            await interaction.followup.send(await carry_out(), ephemeral=True)
+            return
+        await interaction.followup.send(
+            "This is in your own favour, so a second person has to approve it: see the message below.", ephemeral=True
+        )
+        await Approval(interaction, carry_out).ask(
+            interaction,
+            f"{replies.name(actor.display_name)} (<@{actor.id}>) asks that joins by the invite {replies.code(wanted)} "
+            "count for themselves. Another member of staff with Manage Server has to approve it within 14 minutes.",
+        )
+
+    @staff.command(name="remove", description="Take a member off the staff register; recorded joins stay as they are")
+    @app_commands.describe(member="The member of staff")
+    async def remove(interaction: discord.Interaction[Any], member: discord.User) -> None:
+        guild_id = await asking.begin(interaction)
+        codes = await changes.retire(guild_id, str(interaction.user.id), str(member.id))
+        text = (
+            f"{replies.name(member.display_name)} is off the staff register. Joins already recorded stay as they are."
+        )
+        if codes:
+            shown = ", ".join(replies.code(code) for code in codes[:20]) + (" …" if len(codes) > 20 else "")
+            text += f" Still assigned to them, until `/staff assign` says otherwise: {shown}"
+        await interaction.followup.send(text, ephemeral=True)
+
+    return staff
+
+
+def _refuse_bot(member: discord.User | discord.Member) -> None:
+    if member.bot:
+        raise Refused("A bot cannot be staff: choose the person to whom its invites belong.")
+
+
+async def _check_known(services: Services, changes: StaffChanges, guild_id: str, code: str) -> None:
+    """Raises Refused for a code that neither Discord nor the logs know in this guild."""
+    if code in (await changes.register(guild_id)).codes:
+        return
+    try:
+        counts = await services.invite_counts(guild_id)
+        if code in counts.invites or (counts.vanity and counts.vanity.code == code):
+            return
+    except PermissionMissing:
+        pass  # then the logs alone decide
+    try:
+        if (await asyncio.to_thread(listing.page, services.folder, Filter(guild_id, invite_code=code))).rows:
+            return
+    except Refused:
+        pass  # no logs yet
+    raise Refused(
+        f"There is no invite {replies.code(code)} here: neither Discord's list nor the recorded joins of this server "
+        "have it. Codes tell capital letters from small ones."
+    )
+
+
+def _assigned(code: str, member: discord.User | discord.Member, before: str | None, approved_by: str | None) -> str:
+    text = f"Joins by the invite {replies.code(code)} count for {replies.name(member.display_name)} from now on"
+    text += f" (until now: <@{before}>)." if before else "."
+    text += " Joins already recorded stay as they are."
+    return text + (f" Approved by <@{approved_by}>." if approved_by else "")
+
+
+def _page(register: Register, page: int) -> Shown:
+    active = register.active()
+    pages = max(1, -(-len(active) // _PAGE))
+    page = min(page, pages - 1)
+    made = replies.embed(f"{len(active):,} registered as staff")
+    for one in active[page * _PAGE : (page + 1) * _PAGE]:
+        codes = register.codes_of(one.staff_id)
+        assigned = ", ".join(replies.code(code) for code in codes[:_CODES_SHOWN]) or "none assigned"
+        if len(codes) > _CODES_SHOWN:
+            assigned += f" and {len(codes) - _CODES_SHOWN:,} more"
+        parts = [f"{replies.name(one.name)} · {replies.code(one.staff_id)}"]
+        parts += [f"IB link: {replies.link(one.ib_link)} · IB code: {replies.code(one.ib_code)}"]
+        replies.add(made, "\u200b", [*parts, f"Invites: {assigned}"])
+    if pages > 1:
+        made.set_footer(text=f"Page {page + 1} of {pages}")
+    return Shown(made, page - 1 if page > 0 else None, page + 1 if page + 1 < pages else None)
