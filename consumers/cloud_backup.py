@@ -15,11 +15,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
-from obstore.store import ClientConfig, LocalStore, ObjectStore, RetryConfig, from_url
+from obstore.store import LocalStore, ObjectStore, from_url
 
 from joins import durable
 from joins.chain import Record, canonical
@@ -27,6 +28,9 @@ from joins.errors import HeadMoved, LogDamaged, SinkUnavailable
 from joins.json_format import to_line
 from joins.records import LOGS
 from joins.tail import Head, empty_head
+
+if TYPE_CHECKING:  # obstore has these names for type checkers alone
+    from obstore.store import ClientConfig, RetryConfig
 
 _SUFFIX = ".jsonl.gz"
 _CLIENT: ClientConfig = {"timeout": "30s", "connect_timeout": "5s", "allow_http": True}

@@ -41,7 +41,8 @@ class SinkWorker(SimpleWorker):
             log_job_description=False,
         )
         jobs.register(consumer.sink, self._attempt)
-        logging.getLogger("rq").setLevel(logging.ERROR)
+        for logger in ("rq.worker", "rq.job"):  # a line a job says nothing that `rq info` does not
+            logging.getLogger(logger).setLevel(logging.ERROR)
 
     @property
     def connection_timeout(self) -> int:

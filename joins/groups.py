@@ -9,7 +9,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from joins import keys
-from joins.chain import Record
+from joins.chain import Record, check_commitments
 from joins.errors import InvalidRecord, NewerVersion, RetryableError, StreamForgot, StreamTrimmed
 from joins.json_format import from_line
 from joins.records import LOGS, VERSION, identity
@@ -39,6 +39,7 @@ class Entry:
             raise InvalidRecord("the entry carries a hash or an event id of its own")
         if self.fields.get(b"id") != identity(self.log, record).encode():
             raise InvalidRecord("the entry's identity is not its record's")
+        check_commitments(record)
         return {**record, "event_id": self.event_id}
 
 
