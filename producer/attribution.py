@@ -6,9 +6,10 @@ number equals the joins that may have caused it (those that wait and the debtors
 
 What the difference alone cannot tell, and is therefore assumed:
 
-1. Every use of an invite is announced by a join event before the look that shows it is judged. (A use whose event
-   never comes, beside a join without a visible use at the same moment, would be taken for that join's. Where the
-   gateway session was lost, events may be missing, and nothing over that gap is exact.)
+1. Every use of an invite is announced by a join event before the look that shows it is judged, which the guild's
+   worker holds back a moment (`Pace.hold`) for that. (A use whose event never comes, beside a join without a visible
+   use at the same moment, would be taken for that join's. Where the gateway session was lost, events may be missing,
+   and nothing over that gap is exact.)
 2. A use shows in the list within `evidence.DEBT` of its join's event.
 3. A limited invite that vanishes, unexpired, within `differences.GRACE` of joins that would just use it up was used
    up. Somebody who deletes it by hand at that moment is known from the audit log where it may be read.

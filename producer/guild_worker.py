@@ -35,6 +35,7 @@ OFFLINE_STEP = 0.1  # seconds between two glances at whether the gateway is back
 class Pace:
     """How long the worker waits for what, in seconds."""
 
+    hold: float = 0.25  # after a look that settles: the event of a use that it showed may still be on its way
     recheck: float = 1.5  # before a second look: `uses` may lag behind the event
     settle: float = 10.0  # the longest that looks are repeated while members keep coming
     retry: float = 60.0  # the longest that joins wait for a list that cannot be fetched
@@ -209,13 +210,25 @@ class GuildWorker:
             if self._outages != outages:
                 continue  # it may show uses whose joins the gateway has yet to announce
             looks += 1
-            if after is None or is_settled(self.evidence, after, [joining.waiting for joining in self._joins]):
+            if after is None or (self._settles(after) and await self._holds(after)):
                 return after
             quiet = len(self._joins) == known
             if (looks > 1 and quiet) or _clock() - began >= self._pace.settle or self._hurry.is_set():
                 return after
             await self._pause(self._pace.recheck)
         return None
+
+    def _settles(self, after: Snapshot) -> bool:
+        return is_settled(self.evidence, after, [joining.waiting for joining in self._joins])
+
+    async def _holds(self, after: Snapshot) -> bool:
+        """Whether the look still settles everything once the events that lag behind it had time to come."""
+        if not self.evidence.baseline or not self._joins:
+            return True  # there is nobody to name anything for
+        outages = self._outages
+        await self._pause(self._pace.hold)
+        self._take_news()
+        return self._outages == outages and self._settles(after)
 
     async def _is_online(self, began: float) -> bool:
         """Waits for the gateway, within bounds; whether it is there."""

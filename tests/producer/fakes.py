@@ -17,7 +17,7 @@ from producer.snapshot import Invite, Snapshot, Vanity
 from producer.staff_registry import Staff
 
 GUILD = "111222333444555666"
-QUICK = Pace(recheck=0.05, settle=1.0, retry=1.0, backoff=0.1, quiet=(0.1,), refused=0.2)
+QUICK = Pace(hold=0.02, recheck=0.05, settle=1.0, retry=1.0, backoff=0.1, quiet=(0.1,), refused=0.2)
 
 
 class FakeRecorder:

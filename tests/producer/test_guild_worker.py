@@ -28,7 +28,7 @@ class Scene:
         async with asyncio.timeout(10):
             while self.invites.looks < count:  # noqa: ASYNC110 - a test polls
                 await asyncio.sleep(0.005)
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ async def scene() -> AsyncIterator[Scene]:
     task = asyncio.create_task(worker.run())
     worker.resync(missed=False)
     scene = Scene(recorder, invites, worker)
-    await scene.looked(1)
+    async with asyncio.timeout(10):
+        while not worker.evidence.baseline:  # noqa: ASYNC110 - a test polls
+            await asyncio.sleep(0.005)
     yield scene
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -78,6 +80,14 @@ async def test_members_who_come_while_the_list_is_on_its_way_are_counted(scene: 
     scene.worker.join(arrival("first", 1))
     records = await scene.recorder.wait_for(2)
     assert [(r["username"], r["uses_after"]) for r in records] == [("first", 6), ("second", 7)]
+
+
+async def test_a_use_whose_event_lags_is_not_taken_for_the_member_who_waits(scene: Scene) -> None:
+    scene.invites.use("a")  # by `second`, whose event is on its way
+    scene.worker.join(arrival("first", 1))
+    await asyncio.sleep(0.02)
+    scene.worker.join(arrival("second", 2))
+    assert [record["confidence"] for record in await scene.recorder.wait_for(2)] == ["ambiguous", "ambiguous"]
 
 
 async def test_a_use_that_shows_late_is_found_by_the_second_look(scene: Scene) -> None:
