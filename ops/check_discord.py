@@ -8,7 +8,7 @@ from typing import Any
 from joins.errors import DiscordUnreachable, StartupError
 from joins.settings import Settings
 from ops import discord_rest
-from ops.finding import FAIL, OK, WARN, Finding
+from ops.finding import FAIL, OK, WARN, Finding, failed
 
 PORTAL = "https://discord.com/developers/applications"
 MEMBERS_INTENT = 1 << 14 | 1 << 15  # GATEWAY_GUILD_MEMBERS, or its LIMITED form below 100 servers
@@ -28,9 +28,9 @@ def check_discord(settings: Settings) -> Iterator[Finding]:
         yield from _application(discord_rest.application(settings))
         yield from _guilds(settings)
     except DiscordUnreachable as error:
-        yield Finding(FAIL, "Discord", str(error), "Look at https://discordstatus.com, and at this machine's network.")
+        yield failed("Discord", error)
     except StartupError as error:
-        yield Finding(FAIL, "token", str(error), f"Set DISCORD_TOKEN to the token shown at {PORTAL} (Bot).")
+        yield failed("token", error)
 
 
 def _application(application: dict[str, Any]) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from joins.errors import StartupError
 from joins.redis_url import Client, check_server, connect, shown
 from joins.settings import Settings
 from ops import embedded
-from ops.finding import FAIL, OK, WARN, Finding
+from ops.finding import FAIL, OK, WARN, Finding, failed
 
 CONNECTIONS_NEEDED = 18  # the whole system's, at most
 FULL = 0.8  # share of the memory limit from which it is worth a warning
@@ -29,7 +29,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
         try:
             program = embedded.find()
         except StartupError as error:
-            yield Finding(FAIL, "Redis", str(error), "Install a server program, or set REDIS_URL.")
+            yield failed("Redis", error)
             return
         if not embedded.answers(settings.invite_logs_dir):
             yield Finding(OK, "Redis", f"REDIS_URL is unset: `invitelog up` will run {program}")
@@ -41,7 +41,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
         yield from _persistence(client)
         yield from _room(client.info())
     except StartupError as error:
-        yield Finding(FAIL, "Redis", str(error), "Start the server, or correct REDIS_URL.")
+        yield failed("Redis", error)
     except RedisError as error:
         yield Finding(FAIL, "Redis", f"the server stopped answering: {error}", "Look at the server's own log.")
     finally:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from joins.errors import StartupError
 from joins.settings import Settings
 from ops import preflight
-from ops.finding import FAIL, OK, WARN, Finding
+from ops.finding import FAIL, OK, WARN, Finding, failed
 
 FREE_BYTES = 500_000_000  # less than this is worth a warning
 CLOUD_TIMEOUT = "10s"
@@ -24,7 +24,7 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
         preflight.check_folder(folder)
         preflight.check_logs(folder)
     except StartupError as error:
-        yield Finding(FAIL, "log folder", str(error), "Do what the line says, then run this again.")
+        yield failed("log folder", error)
         return
     free = shutil.disk_usage(folder).free
     detail = f"{folder.absolute()}, {free / 1_000_000_000:.1f} GB free"

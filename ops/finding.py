@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from joins.errors import StartupError
+
 OK, WARN, FAIL = "ok", "warn", "fail"
 
 
@@ -15,3 +17,9 @@ class Finding:
     what: str
     detail: str
     remedy: str | None = None
+
+
+def failed(what: str, error: StartupError) -> Finding:
+    """The error as a finding: its sentence says what happened, and after the last colon what to do."""
+    detail, _, remedy = str(error).rpartition(": ")
+    return Finding(FAIL, what, detail, remedy[:1].upper() + remedy[1:])
