@@ -102,7 +102,7 @@ class CloudBackup:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> SinkUnavailable:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).partition("Debug source")[0].split())[:300]
         if isinstance(error, NotFoundError):
             reason = f"there is no such bucket or folder ({reason})"
         return SinkUnavailable(f"the cloud backup {self._shown} cannot be used: {reason}")

@@ -16,6 +16,7 @@ from joins.errors import SettingsError
 from joins.redis_url import Client, connect
 from joins.settings import Settings
 from ops import embedded
+from ops.overview import look
 
 READ_TIMEOUT = 5.0  # seconds that a client may take for its request
 REQUEST_BYTES = 8_192  # the longest line of a request that is read
@@ -23,10 +24,15 @@ FRESH_SECONDS = 1.0  # an answer is reused for so long, so that many callers cos
 REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
-def sinks(client: Client) -> dict[str, Any]:
-    """Each sink's state. Raises RedisError when the server does not answer."""
-    client.ping()
-    return {}
+def state(client: Client) -> dict[str, Any]:
+    """What the world may know: who works and how much waits, but no names, paths or reasons. Raises redis errors."""
+    view = look(client)
+    return {
+        "ok": view.ok,
+        "producer": view.producer.state if view.producer else "down",
+        "sinks": {name: {"ok": sink.ok, "backlog": sink.backlog} for name, sink in view.sinks.items()},
+        "heads": view.heads,
+    }
 
 
 class Health:
@@ -48,11 +54,10 @@ class Health:
 
     def _ask(self) -> tuple[int, dict[str, Any]]:
         try:
-            found = sinks(self._client)
+            found = state(self._client)
         except RedisError:
             return 503, {"ok": False, "sinks": {}, "fault": "Redis does not answer"}
-        ok = all(sink.get("ok", True) for sink in found.values())
-        return 200 if ok else 503, {"ok": ok, "sinks": found}
+        return 200 if found["ok"] else 503, found
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answers one request and closes the connection."""
