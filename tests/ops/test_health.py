@@ -15,6 +15,11 @@ from typing import Any
 
 import pytest
 
+from joins import keys, process_report
+from joins.process_report import Report
+from joins.redis_url import Client
+from ops.health import FRESH_SECONDS
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -61,15 +66,49 @@ def healthy(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert (process.returncode, said) == (0, "")
 
 
-def test_a_server_that_answers_is_healthy(healthy: int) -> None:
-    status, body = ask(healthy)
+def report(client: Client, **states: str) -> None:
+    """Every process works, but for those in `states`."""
+    for name in (*keys.SINKS, "producer"):
+        process_report.send(client, Report(name, states.get(name, "working"), reason="secret path"))
+
+
+def ask_anew(port: int, path: str = "/healthz", method: str = "GET") -> tuple[int, dict[str, Any] | None]:
+    """Waits until an answer given before can no longer be repeated."""
+    time.sleep(FRESH_SECONDS + 0.05)
+    return ask(port, path, method)
+
+
+def test_all_processes_at_work_are_healthy(healthy: int, redis_client: Client) -> None:
+    report(redis_client)
+    status, body = ask_anew(healthy)
     assert status == 200
     assert body is not None
     assert body["ok"] is True
+    assert body["producer"] == "working"
+    assert body["sinks"]["json"] == {"ok": True, "backlog": 0}
 
 
-def test_head_is_answered_without_a_body(healthy: int) -> None:
-    assert ask(healthy, method="HEAD") == (200, None)
+def test_a_sink_in_trouble_is_unhealthy_and_named_without_its_reason(healthy: int, redis_client: Client) -> None:
+    report(redis_client, cloud="failing")
+    status, body = ask_anew(healthy)
+    assert status == 503
+    assert body is not None
+    assert [name for name, sink in body["sinks"].items() if not sink["ok"]] == ["cloud"]
+    assert "secret" not in json.dumps(body)
+
+
+def test_a_producer_that_is_gone_is_unhealthy(healthy: int, redis_client: Client) -> None:
+    report(redis_client)
+    process_report.withdraw(redis_client, "producer")
+    status, body = ask_anew(healthy)
+    assert status == 503
+    assert body is not None
+    assert body["producer"] == "down"
+
+
+def test_head_is_answered_without_a_body(healthy: int, redis_client: Client) -> None:
+    report(redis_client)
+    assert ask_anew(healthy, method="HEAD") == (200, None)
 
 
 def test_there_is_nothing_else_to_ask_for(healthy: int) -> None:
@@ -77,11 +116,12 @@ def test_there_is_nothing_else_to_ask_for(healthy: int) -> None:
     assert ask(healthy, method="POST")[0] == 405
 
 
-def test_a_caller_that_talks_nonsense_does_not_disturb_the_next(healthy: int) -> None:
+def test_a_caller_that_talks_nonsense_does_not_disturb_the_next(healthy: int, redis_client: Client) -> None:
+    report(redis_client)
     for nonsense in (b"\r\n\r\n", b"\x16\x03\x01", b"x" * 20_000 + b"\r\n"):
         with socket.create_connection(("127.0.0.1", healthy)) as caller:
             caller.sendall(nonsense)
-    assert ask(healthy)[0] == 200
+    assert ask_anew(healthy)[0] == 200
 
 
 def test_without_redis_it_says_503_and_why(tmp_path: Path) -> None:
