@@ -5,9 +5,6 @@
 local stream, log, group, head = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local trimmed = redis.call('HGET', KEYS[2], log)
 if trimmed and above(trimmed, head) then return 'TRIMMED' end
-local state = groups_of(stream)[group]
-if state and state['last-delivered-id'] == head and state['pending'] == 0 and state['lag'] then return 'OK' end
-
 local over, from = 0, '(' .. head
 while true do
     local some = redis.call('XRANGE', stream, from, '+', 'COUNT', 1000)
@@ -15,6 +12,8 @@ while true do
     if #some < 1000 then break end
     from = '(' .. some[#some][1]
 end
+local state = groups_of(stream)[group]
+if state and state['last-delivered-id'] == head and state['pending'] == 0 and state['lag'] == over then return 'OK' end
 if not state then
     redis.call('XGROUP', 'CREATE', stream, group, head, 'MKSTREAM')
 end
