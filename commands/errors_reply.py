@@ -19,11 +19,12 @@ _log = logging.getLogger("commands")
 async def on_error(interaction: discord.Interaction[Any], error: Exception) -> None:
     """Answers an interaction that failed. Never raises."""
     cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+    sentence = _sentence(interaction, cause)
     try:
-        await say(interaction, _sentence(interaction, cause))
-    except discord.HTTPException as lost:
-        # Its token is spent or the channel is gone: nobody is left to tell.
-        _log.warning("the answer to %s could not be delivered: %s", _what(interaction), lost)
+        await say(interaction, sentence)
+    except Exception as lost:
+        # Its token is spent, the channel is gone, or the client is closing: nobody is left to tell.
+        _log.warning("the answer to %s could not be delivered: %r", _what(interaction), lost)
 
 
 async def say(interaction: discord.Interaction[Any], sentence: str) -> None:

@@ -118,7 +118,7 @@ def of_member(folder: Path, guild_id: str, user_id: str) -> History:
         except NoDatabase as error:
             if joins is None:
                 raise Refused(NO_LOGS) from error
-            _log.info("answering from the logs alone: %s", error)
+            _log.warning("answering from the logs alone: %s", error)
             return _history(_Sources(joins, changes), guild_id, user_id)
 
 
@@ -137,8 +137,11 @@ def _history(sources: _Sources, guild_id: str, user_id: str) -> History:
                 found.append(Join(record, _attribution(sources, record["join_id"]), True, _doubt(record, None)))
     except json_log.UNREADABLE as error:
         _log.warning("the JSON log of joins cannot be searched: %s", error)
+    begins = _begins(sources, guild_id)
+    if not found and begins is None and sources.joins is None:
+        raise Refused(NO_LOGS)
     found.sort(key=lambda join: str(join["timestamp"]))
-    return History(found, _begins(sources, guild_id), sources.database is not None)
+    return History(found, begins, sources.database is not None)
 
 
 def _join(sources: _Sources, row: Record) -> Join:

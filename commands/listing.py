@@ -5,6 +5,7 @@ Rows show the effective attribution; a filter by invite finds the joins that are
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from joins.chain import Record
 from joins.records import JOINS
 
 PAGE_ROWS = 10
+_log = logging.getLogger("commands.listing")
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,10 @@ def page(folder: Path, wanted: Filter, key: Key | None = None) -> Page:
                 newest = json_log.last_id(reader)
                 behind = bool(schema.position(newest) > schema.position(database.head(JOINS)))
                 return _page([_row(row) for row in _select(database, wanted, key)], key, behind)
-        except NoDatabase:
+        except NoDatabase as error:
             if reader is None:
-                raise Refused(NO_LOGS) from None
+                raise Refused(NO_LOGS) from error
+            _log.warning("listing joins from the log alone: %s", error)
             try:
                 rows = _of_log(_in_log(reader.with_text(*_needle(wanted)), wanted), key)
             except json_log.UNREADABLE as error:
@@ -146,16 +149,17 @@ def _branches(wanted: Filter) -> list[tuple[str, str, list[str]]]:
 
 def _select(database: Database, wanted: Filter, key: Key | None) -> list[sqlite3.Row]:
     way, compare = ("asc", ">") if key is not None and key.newer else ("desc", "<")
-    order = f"order by timestamp {way}, position {way} limit {PAGE_ROWS + 1}"
+    limit = f"limit {PAGE_ROWS + 1}"
     parts, values = [], []
+    inner = f"order by j.timestamp {way}, j.position {way}"
     for source, where, given in _branches(wanted):
         values += given
         if key is not None:
             # The first condition is implied by the second; it is what the index can follow.
             where += f" and j.timestamp {compare}= ? and (j.timestamp, j.position) {compare} (?, ?)"
             values += [key.timestamp, key.timestamp, key.position]
-        parts.append(f"select * from (select {_COLUMNS} from {source} where {where} {order})")
-    return database.rows(f"{' union all '.join(parts)} {order}", *values)
+        parts.append(f"select * from (select {_COLUMNS} from {source} where {where} {inner} {limit})")
+    return database.rows(f"{' union all '.join(parts)} order by timestamp {way}, position {way} {limit}", *values)
 
 
 def _row(row: sqlite3.Row) -> Row:

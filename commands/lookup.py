@@ -63,7 +63,7 @@ def _absent(user: discord.User | discord.Member, found: History) -> str:
     looked = "neither the logs nor the database hold" if found.has_database else "the JSON log does not hold"
     parts = [f"No join of {who} is recorded in this server: {looked} one."]
     if found.begins is None:
-        parts.append("The log has no join of this server yet.")
+        parts.append("The log has no join of this server yet; it begins by itself with the next one.")
         return " ".join(parts)
     parts.append(f"The log of this server goes back to {replies.at(found.begins)}.")
     joined = user.joined_at if isinstance(user, discord.Member) else None

@@ -10,7 +10,7 @@ import discord
 from commands import replies
 from commands.credit import Credit, Policy
 from commands.history import History, Join
-from commands.registry import Register
+from commands.registry import Register, Staff
 from joins.records import AMBIGUOUS, EXACT
 
 FROM_LOG = "Persistent JSON log (immutable record)"
@@ -60,7 +60,7 @@ def _user(join: Join) -> list[str]:
     return [
         f"**Name:** {replies.name(username)}",
         f"**Display Name:** {replies.name(join['display_name'] or join['username'])}",
-        f"**ID:** {replies.code(join.user_id)}",
+        f"**ID:** {replies.code(join.user_id)} (<@{join.user_id}>)",
     ]
 
 
@@ -106,16 +106,21 @@ def _staff(join: Join, register: Register) -> list[str]:
     listed = (staff.name if staff else None) or join.staff_username
     parts = [
         f"**Name:** {replies.name(listed) if listed else f'<@{join.staff_id}>'}",
-        f"**ID:** {replies.code(join.staff_id)}",
+        f"**ID:** {replies.code(join.staff_id)} (<@{join.staff_id}>)",
     ]
+    if staff is not None and staff.retired:
+        parts[0] += " (retired)"
+    return parts + _ib(staff)
+
+
+def _ib(staff: Staff | None) -> list[str]:
     if staff is None:
         missing = "not registered — `/staff set`"
-        return [*parts, f"**IB Link:** {missing}", f"**IB Code:** {missing}"]
-    if staff.retired:
-        parts[0] += " (retired)"
-    parts.append(f"**IB Link:** {replies.link(staff.ib_link) if staff.ib_link else 'not set — `/staff set`'}")
-    parts.append(f"**IB Code:** {replies.code(staff.ib_code) if staff.ib_code else 'not set — `/staff set`'}")
-    return parts
+        return [f"**IB Link:** {missing}", f"**IB Code:** {missing}"]
+    return [
+        f"**IB Link:** {replies.link(staff.ib_link) if staff.ib_link else 'not set — `/staff set`'}",
+        f"**IB Code:** {replies.code(staff.ib_code) if staff.ib_code else 'not set — `/staff set`'}",
+    ]
 
 
 def _added_by(join: Join) -> str | None:
@@ -152,6 +157,9 @@ def _credited(credit: Credit[Join], shown: Join, register: Register, policy: Pol
         which = "this join" if credit.join is shown else f"the join of {replies.at(str(credit.join['timestamp']), 'D')}"
         who = replies.name(listed) if listed else f"<@{staff_id}>"
         parts.append(f"**{who}** ({replies.code(staff_id)}), for {which}")
+        if staff_id != shown.staff_id:
+            # It is this one's IB that a VIP belongs to, and the field above shows another's.
+            parts += _ib(staff)
     if credit.provisional:
         dates = ", ".join(replies.at(str(join["timestamp"]), "D") for join in credit.unsettled[:5])
         parts.append(f"⚠️ Provisional: it is not settled who referred the member on {dates}.")

@@ -84,7 +84,7 @@ class Registry:
                 head = database.head(CHANGES)
                 self._fold_rows(register, database, guild_id)
         except NoDatabase as error:
-            _log.info("reading the staff register from the changes alone: %s", error)
+            _log.warning("reading the staff register from the changes alone: %s", error)
             register, head = Register(), ZERO
         late = [*self._late(guild_id, head), *(c for c in self._own.values() if c["guild_id"] == guild_id)]
         for change in sorted(late, key=lambda change: event_id.parse(change["event_id"])):

@@ -85,6 +85,8 @@ def _totals(found: Tally) -> list[str]:
     gone = sum(line.recorded for line in found.gone)
     if gone:
         parts.append(f"Recorded for {replies.count(len(found.gone), 'invite')} that no longer exist: {gone:,}")
+    if any(line.uses and not line.recorded for line in found.live):
+        parts.append("The uses of an invite without a recorded join may all be older than the log.")
     if found.ambiguous or found.unknown:
         parts.append(f"Joins not settled: {found.ambiguous:,} ambiguous, {found.unknown:,} unknown")
     if found.no_invite:

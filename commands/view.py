@@ -66,7 +66,9 @@ def _nothing(wanted: Filter) -> str:
         )
     if wanted.user_id:
         return f"No join of the user {replies.code(wanted.user_id)} is recorded in this server{period}."
-    return f"No join is recorded in this server{period or ' yet'}."
+    if period:
+        return f"No join is recorded in this server{period}."
+    return "No join is recorded in this server yet; the log begins by itself with the next one."
 
 
 def _shown(page: Page, wanted: Filter, total: int | None) -> Shown:
