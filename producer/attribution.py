@@ -7,9 +7,9 @@ number equals the joins that may have caused it (those that wait and the debtors
 What the difference alone cannot tell, and is therefore assumed:
 
 1. Every use of an invite is announced by a join event before the look that shows it is judged, which the guild's
-   worker holds back a moment (`Pace.hold`) for that. (A use whose event never comes, beside a join without a visible
-   use at the same moment, would be taken for that join's. Where the gateway session was lost, events may be missing,
-   and nothing over that gap is exact.)
+   worker holds back a moment (`looking.Pace.hold`) for that. (A use whose event never comes, beside a join without a
+   visible use at the same moment, would be taken for that join's. Where the gateway session was lost, events may be
+   missing, and nothing over that gap is exact.)
 2. A use shows in the list within `evidence.DEBT` of its join's event.
 3. A limited invite that vanishes, unexpired, within `differences.GRACE` of joins that would just use it up was used
    up. Somebody who deletes it by hand at that moment is known from the audit log where it may be read.
@@ -52,9 +52,7 @@ class Attribution:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-def attribute(
-    evidence: Evidence, after: Snapshot | None, waiting: list[Waiting]
-) -> tuple[list[Attribution], Evidence]:
+def attribute(evidence: Evidence, after: Snapshot | None, waiting: list[Waiting]) -> tuple[list[Attribution], Evidence]:
     """One attribution for each waiting join, in their order, and the evidence moved forward.
 
     `after` is None when the list could not be fetched: the old snapshot stays, and the joins become debtors.

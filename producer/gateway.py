@@ -48,6 +48,8 @@ class Gateway(discord.AutoShardedClient):
     """Reads the gateway. No member, message or presence is kept in memory."""
 
     def __init__(self, on_login: Callable[[Gateway], Awaitable[None]] | None = None) -> None:
+        # This process has no voice, so it needs no warning that the packages for it are missing.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
             intents=intents(),
             member_cache_flags=discord.MemberCacheFlags.none(),

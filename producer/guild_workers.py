@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 
-from producer.guild_worker import GuildWorker, Pace
+from producer.guild_worker import GuildWorker
+from producer.looking import Pace
 from producer.payloads import Arrival
 from producer.ports import InviteSource
 from producer.registrar import Registrar

@@ -3,63 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
-with warnings.catch_warnings():
-    # discord.py imports audioop, which warns on Python 3.11 and 3.12; warnings are errors in tests.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import discord
+import discord
 import pytest
+from community import PACE, Community, TestGateway
 from discord.gateway import DiscordWebSocket
-from fakes import FakeRecorder
+from producer_fakes import FakeRecorder
 
 from ops.sandbox import Sandbox
-from producer.gateway import Gateway, use_api
-from producer.guild_worker import Pace
+from producer.gateway import use_api
 from producer.guild_workers import GuildWorkers
 from producer.registrar import Registrar
 from producer.rest import RestInvites
 
-PACE = Pace(recheck=0.4, settle=3.0, retry=5.0, backoff=0.1, quiet=(0.4,), refused=0.5)
-
-
-class TestGateway(Gateway):
-    """Without discord.py's pauses of 5 s between identifies and 2 s before it calls itself ready."""
-
-    __test__ = False
-
-    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
-        """No pause."""
-
-
-@dataclass
-class Community:
-    """A guild in the sandbox, the producer's client in it, and what was recorded."""
-
-    sandbox: Sandbox
-    guild_id: int
-    maria: int
-    recorder: FakeRecorder
-    client: Gateway
-    workers: GuildWorkers
-    running: asyncio.Task[None]
-
-    async def snapshot(self) -> None:
-        """Until the guild's first snapshot is there."""
-        async with asyncio.timeout(10):
-            while not self.workers.of(str(self.guild_id)).evidence.baseline:
-                assert not self.running.done(), self.running
-                await asyncio.sleep(0.01)
-
-    def invite(self, code: str, max_uses: int = 0, uses: int = 0) -> None:
-        self.sandbox.add_invite(self.guild_id, inviter=self.maria, code=code, max_uses=max_uses, uses=uses)
-
 
 @pytest.fixture
 async def community(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Community]:
-    """A community whose invites `maria` (5 uses) and `travis` (0) and vanity `pipvault` (12) are known to the client."""
+    """A community whose invites `maria` (5 uses), `travis` (0) and vanity `pipvault` (12) the client knows."""
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
     async with Sandbox() as sandbox:

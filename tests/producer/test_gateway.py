@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any, Literal
 
 import discord
 import pytest
-from conftest import Community
+from community import Community
 from discord.gateway import DiscordWebSocket
 
 from producer.gateway import use_api
@@ -173,6 +174,35 @@ async def test_a_gateway_that_lags_behind_the_lists_misleads_nobody(community: C
     assert (await community.recorder.of("john"))["invite_code"] in (None, "maria")
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_in_a_lively_guild_every_join_is_recorded_once_and_no_named_code_is_wrong(
+    community: Community, seed: int
+) -> None:
+    chance, sandbox = random.Random(seed), community.sandbox
+    for number in range(40):
+        sandbox.faults.set(
+            invite_delete_order=chance.choice(["before", "after", "never"]),
+            uses_delay_ms=chance.choice([0, 0, 0, 100, 700]),
+            double_member_adds=chance.choice([0, 0, 1]),
+        )
+        kind = chance.choice(["maria", "maria", "travis", "once", "vanity", "discovery"])
+        if kind == "once":
+            community.invite(kind := f"once{number}", max_uses=1)
+        await sandbox.join(
+            community.guild_id,
+            f"m{number}",
+            code=None if kind in ("vanity", "discovery") else kind,
+            vanity=kind == "vanity",
+            source="discovery" if kind == "discovery" else None,
+        )
+        await asyncio.sleep(chance.choice([0, 0, 0.02, 0.3]))
+    records = await community.recorder.wait_for(40, seconds=20)
+    truth = {str(join.user_id): join.code for join in sandbox.ledger}
+    named = [record for record in records if record["confidence"] == "exact"]
+    assert [record for record in named if record["invite_code"] != truth[record["user_id"]]] == []
+    assert {record["user_id"] for record in records} == set(truth)
+
+
 async def test_errors_of_the_invite_list_are_waited_out(community: Community) -> None:
     community.sandbox.faults.fail(r"GET /guilds/\d+/invites", 500, count=1)
     await community.sandbox.join(community.guild_id, "john", code="maria")
@@ -196,4 +226,4 @@ async def test_the_client_keeps_no_members_and_no_messages(community: Community)
 def test_without_another_api_the_librarys_own_addresses_are_left_untouched() -> None:
     before = discord.http.Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY
     use_api(None)
-    assert (discord.http.Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY) == before
+    assert before == (discord.http.Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY)

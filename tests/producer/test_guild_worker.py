@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 import pytest
-from fakes import GUILD, QUICK, FakeInvites, FakeRecorder, arrival, failed
+from producer_fakes import GUILD, QUICK, FakeInvites, FakeRecorder, arrival, failed
 
 from joins.errors import InvalidRecord, SinkUnavailable
 from producer.guild_worker import GuildWorker

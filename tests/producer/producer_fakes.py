@@ -10,7 +10,7 @@ from typing import Any
 
 from joins.chain import Record, seal
 from joins.records import join_id, normal, timestamp
-from producer.guild_worker import Pace
+from producer.looking import Pace
 from producer.payloads import Arrival
 from producer.ports import FetchFailed
 from producer.snapshot import Invite, Snapshot, Vanity
@@ -56,7 +56,7 @@ class FakeRecorder:
     async def of(self, name: str, seconds: float = 10.0) -> Record:
         """The record of the member of this name; the latest when there are several."""
         async with asyncio.timeout(seconds):
-            while not (found := [r for r in self.records.values() if r["username"] == name]):
+            while not (found := [r for r in self.records.values() if r["username"] == name]):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         return found[-1]
 

@@ -1,0 +1,109 @@
+"""`python -m producer`: reads Discord's gateway, attributes joins, records them, serves the slash commands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+from joins.errors import InviteLogError
+from joins.logging_setup import setup
+from joins.redis_url import Client, connect, wait_for_server
+from joins.settings import Settings, load
+from producer import command_serving
+from producer.connecting import quieten, stay_connected
+from producer.gateway import Gateway, use_api
+from producer.guild_workers import GuildWorkers
+from producer.recorder import Recorder
+from producer.registrar import Registrar
+from producer.rest import RestInvites
+
+log = logging.getLogger("producer")
+
+# Seconds; together with the recorder's own stop they stay under the 10 that a platform grants after SIGTERM.
+FINISH_SECONDS = 5.0  # for the joins that wait
+CLOSE_SECONDS = 1.5  # for leaving the gateway
+
+
+class Stopping:
+    """Set by a signal, seen by the loop and by threads."""
+
+    def __init__(self) -> None:
+        self.event, self.in_threads = asyncio.Event(), threading.Event()
+
+    def set(self) -> None:
+        """The process is to end when it is safe."""
+        self.event.set()
+        self.in_threads.set()
+
+    async def or_done(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The result of `work`, or None when the process is to stop before that."""
+        task, stop = asyncio.create_task(work), asyncio.create_task(self.event.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if task.done():
+            return task.result()
+        task.cancel()
+        await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+        return None
+
+
+async def serve(settings: Settings, stopping: Stopping) -> None:
+    """Runs until `stopping` is set. Raises StartupError."""
+    token = settings.token
+    use_api(settings.discord_api_url)
+    redis = connect(settings)
+    await asyncio.to_thread(wait_for_server, redis, settings.redis_url or "", stopping.in_threads)
+    recorder: Recorder | None = await stopping.or_done(Recorder.start(settings, redis))
+    if recorder is None:
+        return
+    try:
+        await _produce(settings, token, redis, recorder, stopping)
+    finally:
+        await recorder.stop()
+        log.info("stopped")
+
+
+async def _produce(settings: Settings, token: str, redis: Client, recorder: Recorder, stopping: Stopping) -> None:
+    async def sync(gateway: Gateway) -> None:
+        await command_serving.sync_if_changed(gateway.tree, redis)
+
+    gateway = Gateway(on_login=sync)
+    source = RestInvites(gateway)
+    workers = gateway.workers = GuildWorkers(source, Registrar(recorder))
+    command_serving.install(gateway.tree, settings, recorder, source)
+    workers.adopt(recorder.unresolved())
+    try:
+        await stopping.or_done(stay_connected(gateway, token))
+    finally:
+        # The gateway stays open meanwhile: whoever joins now is durable, and recorded at the next start at the latest.
+        if left := await workers.stop(FINISH_SECONDS):
+            log.warning("%d joins wait in the outbox for the next start", left)
+        await asyncio.wait({asyncio.create_task(gateway.close())}, timeout=CLOSE_SECONDS)
+
+
+async def _main(settings: Settings) -> None:
+    stopping, loop = Stopping(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await serve(settings, stopping)
+
+
+def main() -> None:
+    """Runs until SIGTERM or SIGINT; an error that ends it is one sentence and an exit code of its own."""
+    try:
+        settings = load()
+        setup(settings.log_level, "producer")
+        quieten()
+        asyncio.run(_main(settings))
+    except InviteLogError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the one sentence that start-up owes
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

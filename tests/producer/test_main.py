@@ -1,0 +1,147 @@
+"""`python -m producer` as a process: what it says, its exit codes, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from joins import keys
+from joins.process_report import resident_bytes
+from joins.records import JOINS
+from joins.redis_url import Client
+from ops.sandbox import Sandbox
+
+ROOT = Path(__file__).parents[2]
+MEMORY = 90 * 1024 * 1024  # bytes of resident memory that a connected producer may take
+
+
+@asynccontextmanager
+async def producer(environment: Mapping[str, str]) -> AsyncIterator[Process]:
+    """The process, killed at the end if it still runs."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("DISCORD_", "REDIS_"))}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "producer", cwd=ROOT, env={**clean, **environment}, stdout=PIPE, stderr=PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def environment(sandbox: Sandbox, server_url: str, folder: Path, **more: str) -> dict[str, str]:
+    return {
+        "DISCORD_TOKEN": sandbox.token,
+        "DISCORD_API_URL": sandbox.api_url,
+        "REDIS_URL": server_url,
+        "INVITE_LOGS_DIR": str(folder),
+    } | more
+
+
+async def ended(values: Mapping[str, str]) -> tuple[int, str]:
+    async with producer(values) as process:
+        _, stderr = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode is not None
+        return process.returncode, stderr.decode()
+
+
+async def test_a_missing_token_is_one_sentence_and_exit_code_11() -> None:
+    code, said = await ended({"REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert code == 11
+    assert said.startswith("DISCORD_TOKEN is not set")
+    assert "Traceback" not in said
+
+
+async def test_a_refused_token_is_one_sentence_and_exit_code_12(
+    redis_client: Client, server_url: str, tmp_path: Path
+) -> None:
+    async with Sandbox() as sandbox:
+        code, said = await ended(environment(sandbox, server_url, tmp_path, DISCORD_TOKEN="wrong-token"))
+    assert code == 12
+    assert said.startswith("Discord does not accept DISCORD_TOKEN")
+    assert said.count("\n") == 1
+    assert "wrong-token" not in said
+
+
+async def test_a_missing_intent_is_named_with_its_switch_and_exit_code_13(
+    redis_client: Client, server_url: str, tmp_path: Path
+) -> None:
+    async with Sandbox(members_intent=False) as sandbox:
+        sandbox.add_guild("PipVault")
+        code, said = await ended(environment(sandbox, server_url, tmp_path))
+    assert code == 13
+    assert "'Server Members Intent'" in said
+    assert said.count("\n") == 1
+
+
+async def test_discord_out_of_reach_is_said_and_waited_for(
+    redis_client: Client, server_url: str, tmp_path: Path
+) -> None:
+    async with Sandbox() as gone:
+        values, port = environment(gone, server_url, tmp_path), int(gone.url.rpartition(":")[2])
+    async with producer(values) as process:
+        assert process.stdout
+        async with asyncio.timeout(20):
+            while b"Discord does not answer" not in (line := await process.stdout.readline()):
+                assert line, await process.communicate()
+        async with Sandbox(port) as sandbox:
+            await sandbox.wait_connected(timeout=20)
+            process.send_signal(signal.SIGTERM)
+            stdout, stderr = await asyncio.wait_for(process.communicate(), 10)
+        assert (process.returncode, stderr) == (0, b"")
+        assert b"Traceback" not in stdout
+
+
+async def test_it_records_serves_commands_stays_small_and_stops_in_order_on_sigterm(
+    redis_client: Client, server_url: str, tmp_path: Path
+) -> None:
+    async with Sandbox() as sandbox:
+        guild = sandbox.add_guild("PipVault")
+        maria = sandbox.add_member(guild.id, "maria", permissions="MANAGE_GUILD")
+        sandbox.add_invite(guild.id, inviter=maria.id, code="maria")
+        async with producer(environment(sandbox, server_url, tmp_path)) as process:
+            await sandbox.wait_connected(timeout=20)
+            await asyncio.sleep(1)
+            for number in range(5):
+                await sandbox.join(guild.id, f"m{number}", code="maria")
+            async with asyncio.timeout(20):
+                while redis_client.xlen(keys.stream(JOINS)) < 5:  # noqa: ASYNC110 - a test polls
+                    await asyncio.sleep(0.05)
+            assert resident_bytes(process.pid) < MEMORY
+            await sandbox.wait_commands("lookup_user_invite", "view_invite_logs")
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            stdout, stderr = await asyncio.wait_for(process.communicate(), 15)
+        assert time.monotonic() - began < 10
+        assert (process.returncode, stderr) == (0, b""), stdout.decode()
+        assert "Traceback" not in stdout.decode()
+        assert sandbox.token not in stdout.decode()
+    entries: Any = redis_client.xrange(keys.stream(JOINS))
+    records = [json.loads(next(value for value in fields.values() if value.startswith(b"{"))) for _, fields in entries]
+    assert [record["uses_after"] for record in records] == [1, 2, 3, 4, 5]
+    assert {record["confidence"] for record in records} == {"exact"}
+
+
+async def test_the_commands_are_registered_only_when_they_changed(
+    redis_client: Client, server_url: str, tmp_path: Path
+) -> None:
+    async with Sandbox() as sandbox:
+        sandbox.add_guild("PipVault")
+        for _ in range(2):
+            async with producer(environment(sandbox, server_url, tmp_path)) as process:
+                await sandbox.wait_connected(timeout=20)
+                process.send_signal(signal.SIGINT)
+                await asyncio.wait_for(process.communicate(), 15)
+                await sandbox.wait_disconnected()
+                assert process.returncode == 0
+        assert len([request for request in sandbox.requests if request.method == "PUT"]) == 1
