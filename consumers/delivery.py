@@ -22,6 +22,7 @@ from joins.tokens import write_jobs
 
 BATCH = 500  # entries of each log read at once; a sink's disk is synced once a batch
 RUN_SECONDS = 5.0  # how long one RQ job goes on while there is backlog
+MAX_EMPTY_READS = 3  # in a run; one or two may fall between a read and a record that is published just then
 _log = logging.getLogger("consumers.delivery")
 
 
@@ -49,15 +50,18 @@ class Delivery:
 
     def run(self, go_on: Callable[[], bool]) -> None:
         """Delivers until there is no backlog, `go_on` says no, or RUN_SECONDS have passed."""
-        until = time.monotonic() + RUN_SECONDS
+        until, empty_reads = time.monotonic() + RUN_SECONDS, 0
         try:
             self._ready()
             while go_on() and time.monotonic() < until:
                 entries = self._group.read(BATCH)
                 if not entries:
-                    if self._group.settle(in_hand=1) > 0:
+                    empty_reads += 1
+                    if self._group.settle(in_hand=1) == 0:
+                        break
+                    if empty_reads > MAX_EMPTY_READS:
                         self.close()  # the server counts wrong: the next run puts the group right
-                    break
+                        break
                 for log in LOGS:
                     self._deliver(log, [entry for entry in entries if entry.log == log])
             self._group.settle()
