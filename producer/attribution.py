@@ -10,7 +10,8 @@ What the difference alone cannot tell, and is therefore assumed:
    worker holds back a moment (`looking.Pace.hold`) for that. (A use whose event never comes, beside a join without a
    visible use at the same moment, would be taken for that join's. Where the gateway session was lost, events may be
    missing, and nothing over that gap is exact.)
-2. A use shows in the list within `evidence.DEBT` of its join's event.
+2. A use shows in the list within `evidence.DEBT` of its join's event; the use of a join that nobody announced, by
+   the first snapshot, or within `evidence.LATE_GAP` after a lost session.
 3. A limited invite that vanishes, unexpired, within `differences.GRACE` of joins that would just use it up was used
    up. Somebody who deletes it by hand at that moment is known from the audit log where it may be read.
 4. Counts never go down, and a code, once gone, is not given out again.

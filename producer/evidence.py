@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from producer.snapshot import Gone, Invite, Snapshot
 
 DEBT = timedelta(seconds=60)  # how late after its join's event a use may still show in the list
+LATE_GAP = timedelta(seconds=5)  # how late after a lost session the uses of its unannounced joins may still show
 ANNOUNCED_AGAIN = timedelta(hours=1)  # an event this much younger than its join is no news (resumes replay minutes)
 
 
@@ -33,7 +34,7 @@ class Evidence:
     gone: Mapping[str, Gone] = field(default_factory=dict)
     made: Mapping[str, datetime] = field(default_factory=dict)  # code -> when its INVITE_CREATE came
     debtors: tuple[Waiting, ...] = ()
-    gap: datetime | None = None  # events were lost up to here: uses may belong to joins that nobody announced
+    gap: datetime | None = None  # events were lost up to here: uses may be of joins that nobody announced
 
     def created(self, invite: Invite, at: datetime) -> Evidence:
         """INVITE_CREATE: the new invite's baseline is 0, even if it is used up before the next look."""
@@ -86,7 +87,7 @@ class Evidence:
             gone={code: tombstone for code, tombstone in self.gone.items() if code in invites},
             made={code: at for code, at in self.made.items() if code in invites and code not in after.invites},
             debtors=tuple(w for w in debtors if can_claim(w, after.taken_at)),
-            gap=self.gap if self.gap and after.taken_at < self.gap else None,
+            gap=self.gap if self.gap and after.taken_at < self.gap + LATE_GAP else None,
         )
 
 

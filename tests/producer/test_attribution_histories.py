@@ -79,7 +79,7 @@ class Guild:
         shows = self.vanity_shows if code == VANITY else self.invites[code].shows if code else []
         name = f"j{len(self.truth)}"
         self.truth[name] = (code, len(shows))
-        shows.append(max([self.now + late, *shows]))
+        shows.append(max([self.now + (min(late, 4.0) if self.blind else late), *shows]))
         invite = self.invites.get(code or "")
         if invite and invite.max_uses and len(invite.shows) >= invite.max_uses and order != "never":
             self.events.append((self.now + (3 if order == "after" else 0), invite.code, False))

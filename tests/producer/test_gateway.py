@@ -159,7 +159,10 @@ async def test_after_a_lost_session_the_next_joins_are_recorded_again(community:
     community.sandbox.drop_gateway(4000, resumable=False)
     await community.sandbox.wait_disconnected()
     await community.sandbox.wait_connected()
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        while community.workers.of(str(community.guild_id)).evidence.gap:  # noqa: ASYNC110 - a test polls
+            await asyncio.sleep(0.05)
     await community.sandbox.join(community.guild_id, "john", code="maria")
     assert shown(await community.recorder.of("john")) == ("exact", "maria", 5, 6)
 
