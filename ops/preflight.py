@@ -69,7 +69,7 @@ def check_logs(logs_dir: Path) -> None:
         if head and foreign(head):
             raise ForeignLog(
                 f"{path} was written by another program (its records carry no hash) and is left as it is: "
-                "run `invitelog adopt` to take its records over, or move the file away."
+                "move the file to another name or folder, or set INVITE_LOGS_DIR to another folder."
             )
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from joins.keys import SINKS
 from joins.settings import Settings
 from ops import embedded
 
-SINKS = ("json", "csv", "sqlite", "cloud")
 # An end sooner than this after the start, in seconds, counts as a failed start and delays the next. Discord resets the
 # token of a bot that identifies 1000 times a day: a producer that crashes every two minutes stays below that.
 STEADY_SECONDS = {"producer": 120}
