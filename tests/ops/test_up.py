@@ -110,7 +110,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, discord
 def test_a_log_of_another_program_is_left_alone(tmp_path: Path, discord: str, name: str, content: str) -> None:
     (tmp_path / "invite_logs").mkdir()
     (tmp_path / "invite_logs" / name).write_text(content)
-    assert_sentence(up(tmp_path, discord, DISCORD_TOKEN=GOOD), 17, name, "invitelog adopt")
+    assert_sentence(up(tmp_path, discord, DISCORD_TOKEN=GOOD), 17, name, "move the file")
     assert (tmp_path / "invite_logs" / name).read_text() == content
 
 
