@@ -69,8 +69,11 @@ async def serve(settings: Settings, stopping: Stopping) -> None:
 
 
 async def _produce(settings: Settings, token: str, redis: Client, recorder: Recorder, stopping: Stopping) -> None:
+    syncing: list[asyncio.Task[bool]] = []
+
     async def sync(gateway: Gateway) -> None:
-        await command_serving.sync_if_changed(gateway.tree, redis)
+        # Aside: a rate limit on commands may last for hours, and joins must not wait for it.
+        syncing.append(asyncio.create_task(command_serving.sync_if_changed(gateway.tree, redis)))
 
     gateway = Gateway(on_login=sync)
     source = RestInvites(gateway)
@@ -80,6 +83,8 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
     try:
         await stopping.or_done(stay_connected(gateway, token))
     finally:
+        for task in syncing:
+            task.cancel()
         # The gateway stays open meanwhile: whoever joins now is durable, and recorded at the next start at the latest.
         if left := await workers.stop(FINISH_SECONDS):
             log.warning("%d joins wait in the outbox for the next start", left)

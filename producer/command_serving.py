@@ -19,6 +19,7 @@ from joins.redis_url import Client
 from joins.scripts import text
 from joins.settings import Settings
 from producer.ports import InviteSource, Recorder
+from producer.rest import FAILURES
 
 log = logging.getLogger("producer")
 
@@ -67,7 +68,7 @@ async def sync_if_changed(tree: app_commands.CommandTree[Any], client: Client) -
         log.warning("whether the slash commands changed is not known (%s); registering them", error)
     try:
         await tree.sync()
-    except discord.DiscordException as error:
+    except (discord.DiscordException, *FAILURES) as error:
         log.error("the slash commands could not be registered with Discord: %s", error)
         return False
     try:

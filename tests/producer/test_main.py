@@ -140,6 +140,8 @@ async def test_the_commands_are_registered_only_when_they_changed(
         for _ in range(2):
             async with producer(environment(sandbox, server_url, tmp_path)) as process:
                 await sandbox.wait_connected(timeout=20)
+                await sandbox.wait_commands("lookup_user_invite")
+                await asyncio.sleep(0.3)
                 process.send_signal(signal.SIGINT)
                 await asyncio.wait_for(process.communicate(), 15)
                 await sandbox.wait_disconnected()
