@@ -7,7 +7,10 @@
 
 A write replaces the closing bracket and some of the spaces after it by the new records and a new bracket, in one call
 and without changing the file's size; a foreign `json.load` sees the array before or after. The spaces are allocated,
-durably, before the write that needs them, so that a full disk fails while nothing has been touched.
+durably, before the write that needs them, so that a full disk fails while nothing has been touched; and long before
+it, because a foreign reader asks for the size, reads that much, then asks for more, and must not find, in between,
+that a record has come to lie across the end of what it has read. (Measured: allocated only when needed, 5 bad reads of
+7,278; one call of 400 kB can still be seen half done, for some 6 microseconds, and smaller calls last no longer.)
 """
 
 from __future__ import annotations
@@ -74,6 +77,7 @@ class ArrayWriter:
                 durable.write_all(self._descriptor, data, self._tail.end)
             os.fdatasync(self._descriptor)
         self._tail = Tail(head, self._tail.end + len(data) - len(CLOSE))
+        self._stay_ahead()
 
     def close(self) -> None:
         """Closes the file."""
@@ -92,6 +96,13 @@ class ArrayWriter:
                 os.ftruncate(self._descriptor, size)
             raise
         self._identity = durable.identity(self._path)
+
+    def _stay_ahead(self) -> None:
+        """Allocates what readers of this file, the longer the slower, leave time for others to write meanwhile."""
+        spare = GROW_BYTES // 2 + self._tail.end // 16
+        if os.fstat(self._descriptor).st_size - self._tail.end < spare:
+            with contextlib.suppress(OSError):  # a full disk; the next append asks again, for what it needs
+                self._allocate(self._tail.end + 2 * spare)
 
     def _repaired(self, log: str) -> Tail:
         if os.pread(self._descriptor, len(OPEN), 0) != OPEN:
