@@ -85,7 +85,8 @@ _COLUMNS = """
     a.join_id is not null and (a.invite_code is not j.invite_code or a.staff_id is not j.staff_id) as altered
 """
 _PLAIN = "joins j left join attributions a on a.join_id = j.join_id"
-_REASSIGNED = "attributions a join joins j on j.join_id = a.join_id"
+# `cross join` keeps SQLite to this order: the few attributions of a code first, then each one's join.
+_REASSIGNED = "attributions a cross join joins j on j.join_id = a.join_id"
 
 
 def page(folder: Path, wanted: Filter, key: Key | None = None) -> Page:
@@ -112,9 +113,11 @@ def total(folder: Path, wanted: Filter) -> int | None:
     """How many joins fulfil the filter; None without a database, as only a read of the whole log could tell."""
     try:
         with Database(folder) as database:
-            parts = [f"select count(*) as n from {source} where {where}" for source, where, _ in _branches(wanted)]
-            values = [value for _, _, values in _branches(wanted) for value in values]
-            return sum(int(row["n"]) for row in database.rows(" union all ".join(parts), *values))
+            return sum(
+                int(row["n"])
+                for source, where, values in _branches(wanted, count=True)
+                for row in database.rows(f"select count(*) as n from {source} where {where}", *values)
+            )
     except NoDatabase:
         return None
 
@@ -127,7 +130,7 @@ def _page(rows: list[Row], key: Key | None, behind: bool, from_log: bool = False
     return Page(rows, older=more, newer=key is not None, behind=behind, from_log=from_log)
 
 
-def _branches(wanted: Filter) -> list[tuple[str, str, list[str]]]:
+def _branches(wanted: Filter, count: bool = False) -> list[tuple[str, str, list[str]]]:
     """From what, under which condition and with which values the rows come; the branches do not overlap."""
     where, values = "j.guild_id = ?", [wanted.guild_id]
     for condition, value in (
@@ -139,8 +142,8 @@ def _branches(wanted: Filter) -> list[tuple[str, str, list[str]]]:
             where, values = f"{where} and {condition}", [*values, value]
     code = wanted.invite_code
     if code is None:
-        # A count needs no attributions; the planner leaves the join by a unique key away.
-        return [(_PLAIN, where, values)]
+        # A count without attributions is answered by the index alone.
+        return [("joins j" if count else _PLAIN, where, values)]
     # Two branches, so that the usual one follows its index however large the log is.
     kept = f"{where} and j.invite_code = ? and (a.join_id is null or a.invite_code is j.invite_code)"
     moved = f"{where} and a.invite_code = ? and j.invite_code is not a.invite_code"

@@ -257,8 +257,8 @@ async def test_an_export_is_a_download_that_leaves_nothing_behind(
     assert file.name == f"invite_logs_{discord.utils.utcnow():%Y%m%d}.{format}"
     assert reply.content.startswith("1 join, from <t:1761921045:f>")
     async with asyncio.timeout(5):  # the answer is read before the bot is done with the file
-        while list((tmp_path / "t").iterdir()):
-            await asyncio.sleep(0.01)  # noqa: ASYNC110  (a folder has no event)
+        while list((tmp_path / "t").iterdir()):  # noqa: ASYNC110  (a folder has no event)
+            await asyncio.sleep(0.01)
     if format == "csv":
         assert file.data.startswith("\ufeffTimestamp,User ID,Username".encode())
 
