@@ -20,6 +20,8 @@ VERSION = 1  # of the record format; a higher one is waited for, never rejected
 JOINS, CHANGES = "joins", "changes"
 LOGS = (JOINS, CHANGES)
 MAX_RECORD_BYTES = 64 * 1024  # Discord's longest names fill about 1 kB; anything near this is no join
+MAX_DEPTH = 32  # objects and lists within each other
+MAX_NUMBER = 2**53 - 1  # beyond it other JSON readers round, and beyond 2**63 a database has no place for it
 
 EXACT, AMBIGUOUS, UNKNOWN = "exact", "ambiguous", "unknown"
 CONFIDENCES = (EXACT, AMBIGUOUS, UNKNOWN)
@@ -49,9 +51,9 @@ CHANGE_KINDS: dict[str, tuple[str, ...]] = {
     "erased": (),
 }
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")
-_ID = re.compile(r"\d{1,20}")  # snowflakes are unsigned 64-bit numbers in decimal
-_HEX = re.compile(r"[0-9a-f]+")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}", re.ASCII)
+_ID = re.compile(r"[0-9]{1,20}")  # snowflakes are unsigned 64-bit numbers in decimal
+_HEX = re.compile(r"(?:[0-9a-f]{2})+")
 _ID_KEYS = ("user_id", "guild_id", "staff_id", "inviter_id", "actor_id")
 _TEXT_KEYS = (
     "username", "display_name", "discriminator", "invite_code", "staff_username", "guild_name", "method", "reason",
@@ -92,7 +94,7 @@ def normal(log: str, record: Mapping[str, Any]) -> Record:
         raise InvalidRecord(f"v must be a version number, not {version!r}")
     if version > VERSION:
         raise NewerVersion(f"a record of format {version} waits: this program knows {VERSION}; upgrade it")
-    cleaned = {key: _clean(key, value) for key, value in record.items()}
+    cleaned = {_clean_text(key): _clean(key, value) for key, value in record.items()}
     cleaned["v"] = version
     keys = _known_keys(log, cleaned)
     known: Record = {key: cleaned.pop(key, None) for key in keys}
@@ -112,20 +114,26 @@ def _known_keys(log: str, record: Record) -> tuple[str, ...]:
     return CHANGE_KEYS + CHANGE_KINDS[kind]
 
 
-def _clean(key: str, value: Any) -> Any:
+def _clean(key: str, value: Any, depth: int = 0) -> Any:
+    if depth > MAX_DEPTH:
+        raise InvalidRecord(f"{key} holds more than {MAX_DEPTH} lists and objects within each other")
     if isinstance(value, str):
-        if value == "":
-            return None
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return _clean_text(value) or None
     if isinstance(value, float):
         raise InvalidRecord(f"{key} holds a fraction: every number in a record is whole")
     if isinstance(value, dict):
-        return {_clean(key, name): _clean(key, item) for name, item in value.items()}
+        return {_clean_text(name): _clean(key, item, depth + 1) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_clean(key, item) for item in value]
+        return [_clean(key, item, depth + 1) for item in value]
+    if isinstance(value, int) and abs(value) > MAX_NUMBER:
+        raise InvalidRecord(f"{key} holds a number beyond {MAX_NUMBER}")
     if value is None or isinstance(value, int):
         return value
     raise InvalidRecord(f"{key} holds a {type(value).__name__}, which JSON cannot")
+
+
+def _clean_text(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _check(log: str, record: Record, keys: tuple[str, ...]) -> None:
