@@ -25,6 +25,8 @@ Format = Literal["csv", "xlsx"]
 
 def command(services: Services) -> app_commands.Command[Any, ..., Any]:
     """The slash command."""
+    # A large export keeps a thread busy for seconds; several must not take all of them from the lookups.
+    one_at_a_time = asyncio.Semaphore(1)
 
     @asking.staff_only
     @app_commands.command(name="export_invite_logs", description="Download the invite log, whole or filtered")
@@ -50,7 +52,8 @@ def command(services: Services) -> app_commands.Command[Any, ..., Any]:
         wanted = Wanted(guild_id, first, last, asking.invite_code(invite_code), staff_id)
         with tempfile.TemporaryDirectory(prefix="invite-export-") as folder:
             rows = Selection(services.folder, wanted)
-            path = await asyncio.to_thread(made, rows, Path(folder), format, interaction.filesize_limit)
+            async with one_at_a_time:
+                path = await asyncio.to_thread(made, rows, Path(folder), format, interaction.filesize_limit)
             await interaction.followup.send(_summary(rows), file=discord.File(path), ephemeral=True)
 
     return export_invite_logs

@@ -47,7 +47,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Row:
-    """One join in a list."""
+    """One join in a list. `altered`: it is held to be otherwise than was recorded as exact."""
 
     position: str
     timestamp: str
@@ -82,7 +82,8 @@ _COLUMNS = """
     iif(a.join_id is null, j.staff_username, a.staff_username) as staff_username,
     iif(a.join_id is null, j.confidence, a.confidence) as confidence,
     j.source, j.uses_before, j.uses_after,
-    a.join_id is not null and (a.invite_code is not j.invite_code or a.staff_id is not j.staff_id) as altered
+    a.join_id is not null and j.confidence = 'exact'
+        and (a.invite_code is not j.invite_code or a.staff_id is not j.staff_id) as altered
 """
 _PLAIN = "joins j left join attributions a on a.join_id = j.join_id"
 # `cross join` keeps SQLite to this order: the few attributions of a code first, then each one's join.

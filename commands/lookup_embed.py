@@ -38,7 +38,7 @@ def embed(history: History, register: Register, credit: Credit[Join], policy: Po
         replies.add(made, "Candidates", _candidates(join, register))
     replies.add(made, "Credited To", _credited(credit, join, register, policy))
     if join.change is not None:
-        replies.add(made, "Correction" if join.altered else "Confirmation", _change(join, join.change))
+        replies.add(made, _change_title(join), _change(join, join.change))
     earlier = history.joins[-2::-1]
     if earlier:
         parts = [_brief(one) for one in earlier[:_EARLIER_SHOWN]]
@@ -130,17 +130,16 @@ def _added_by(join: Join) -> str | None:
 
 
 def _candidates(join: Join, register: Register) -> list[str]:
-    parts = []
+    parts = [
+        "Several invites may have been used at that moment. Discord's member search settles it while the member is in "
+        "the server, if the bot has Manage Server; else a member of staff has to ask and decide."
+    ]
     for candidate in join["candidates"] or ():
         code = candidate.get("invite_code")
         owner = register.codes.get(code) or candidate.get("inviter_id")
         staff = register.staff.get(owner) if owner else None
         who = replies.name(staff.name) if staff and staff.name else f"<@{owner}>" if owner else "nobody known"
         parts.append(f"{replies.code(code)} · {who}")
-    parts.append(
-        "Several invites were used at the same moment. Discord's member search settles it while the member is in the "
-        "server, if the bot has Manage Server; else a member of staff has to ask and decide."
-    )
     return parts
 
 
@@ -165,6 +164,12 @@ def _credited(credit: Credit[Join], shown: Join, register: Register, policy: Pol
         parts.append(f"⚠️ Provisional: it is not settled who referred the member on {dates}.")
     parts.append(f"Policy: {policy.sentence}, once a person, and never for oneself.")
     return parts
+
+
+def _change_title(join: Join) -> str:
+    if not join.altered:
+        return "Confirmation"
+    return "Correction" if join["confidence"] == EXACT else "Settled Later"
 
 
 def _change(join: Join, change: Mapping[str, Any]) -> list[str]:

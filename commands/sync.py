@@ -45,6 +45,8 @@ def command(services: Services, registry: Registry) -> app_commands.Command[Any,
 def _embed(found: Tally, register: Register) -> discord.Embed:
     agree = sum(1 for line in found.live if line.unexplained == 0)
     made = replies.embed("Discord's invite counts and the database", _headline(found, agree))
+    if found.behind:
+        replies.add(made, "Not up to date", ["The database does not hold the newest joins yet: ask again in a while."])
     replies.add(made, "Totals", _totals(found))
     shown = [_shown(line, register) for line in found.live[:_SHOWN]]
     # A field holds about five lines, so the invites go into as many fields as they need.

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from commands import json_log
 from commands.database import Database
 from commands.services import InviteCounts
-from joins.records import AMBIGUOUS, EXACT
+from joins.event_id import is_above
+from joins.records import AMBIGUOUS, EXACT, JOINS, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Tally:
-    """The comparison: live invites (the largest difference first), invites that are gone, and unsettled joins."""
+    """The comparison: live invites (the largest difference first), invites that are gone, and unsettled joins.
+
+    `behind`: the database does not hold the newest joins yet, so the difference is too large.
+    """
 
     live: list[Line]
     gone: list[Line]
     ambiguous: int
     unknown: int
     no_invite: int
+    behind: bool = False
 
 
 def compare(folder: Path, guild_id: str, counts: InviteCounts) -> Tally:
@@ -64,6 +70,8 @@ def compare(folder: Path, guild_id: str, counts: InviteCounts) -> Tally:
         database.one_moment()
         tracked = _tracked(database, guild_id)
         unsettled = _unsettled(database, guild_id)
+        with json_log.opened(folder, JOINS) as reader:
+            behind = is_above(json_log.last_id(reader), database.head(JOINS))
     live = []
     for code, count in counts.invites.items():
         live.append(_line(code, count.uses, tracked.pop(code, None), count.inviter_id, count.inviter_name))
@@ -73,7 +81,8 @@ def compare(folder: Path, guild_id: str, counts: InviteCounts) -> Tally:
     live.sort(key=lambda line: (-abs(line.unexplained), -abs(line.difference), -(line.uses or 0), line.code))
     gone = [_line(code, None, seen) for code, seen in tracked.items()]
     gone.sort(key=lambda line: (-line.recorded, line.code))
-    return Tally(live, gone, unsettled.pop(AMBIGUOUS, 0), unsettled.pop("unknown", 0), unsettled.pop(EXACT, 0))
+    by_confidence = (unsettled.get(AMBIGUOUS, 0), unsettled.get(UNKNOWN, 0), unsettled.get(EXACT, 0))
+    return Tally(live, gone, *by_confidence, behind)
 
 
 def _line(

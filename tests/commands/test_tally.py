@@ -45,6 +45,13 @@ def test_a_correction_moves_a_join_to_its_invite(logs: Logs) -> None:
     assert (found["b"].before_first, found["b"].staff_id) == (0, MARY)
 
 
+def test_a_database_that_is_behind_is_said_to_be(logs: Logs) -> None:
+    logs.join()
+    assert not tally.compare(logs.folder, GUILD, counts()).behind
+    logs.join(sinks=("json",))
+    assert tally.compare(logs.folder, GUILD, counts()).behind
+
+
 def test_without_a_database_there_is_nothing_to_compare(tmp_path: Path) -> None:
     with pytest.raises(NoDatabase, match="can be rebuilt"):
         tally.compare(tmp_path, GUILD, counts(a=1))
