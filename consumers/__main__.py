@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) != 1 or arguments[0] not in keys.SINKS:
         raise SettingsError(f"say which sink: python -m consumers <{'|'.join(keys.SINKS)}>")
     settings = load()
-    setup(settings.log_level, arguments[0])
+    setup(settings.log_level)
     with Consumer(settings, arguments[0]) as consumer:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: consumer.stopping.set())

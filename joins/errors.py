@@ -14,6 +14,7 @@
     │   └── DiscordUnreachable 19  Discord does not answer
     ├── RetryableError             time or an operator cures it; wait, say so, go on
     │   ├── SinkUnavailable        disk full, network, database locked
+    │   ├── FetchFailed            Discord did not give a guild's invites
     │   ├── LeaseLost              another process writes now, or this one slept too long
     │   ├── HeadMoved              the sink's data is not where this process left it
     │   ├── NewerVersion           a record of a version that this program does not know yet
@@ -106,6 +107,10 @@ class RetryableError(InviteLogError):
 
 class SinkUnavailable(RetryableError):
     """A sink cannot take records now: disk full, no permission, network, locked database."""
+
+
+class FetchFailed(RetryableError):
+    """Discord did not give a guild's invites."""
 
 
 class LeaseLost(RetryableError):

@@ -1,4 +1,4 @@
-"""Log lines on standard output: `14:30:45 json WARNING message`. Platforms add the date; secrets never get here."""
+"""Log lines on standard output: `14:30:45 WARNING message`. The supervisor, or the platform, adds the process's name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import logging
 import sys
 
 
-def setup(level: str, name: str) -> None:
-    """Sends this process's log lines of `level` and above to standard output, under the process's name."""
+def setup(level: str) -> None:
+    """Sends this process's log lines of `level` and above to standard output. Secrets never get into one."""
     logging.basicConfig(
         level=level,
         stream=sys.stdout,
-        format=f"%(asctime)s {name} %(levelname)s %(message)s",
+        format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%H:%M:%S",
         force=True,
     )

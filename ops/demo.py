@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import signal
 import sys
 import time
 from pathlib import Path
@@ -30,6 +32,7 @@ DRAIN_SECONDS = 30.0
 def demo(stay: bool, folder: Path) -> None:
     """Show it all at work against a sandbox Discord. Exit status 0 only if nothing is missing and nothing is wrong."""
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends everything it started, as Ctrl-C does
     _say("The persistent invite log, against a sandbox Discord: no token, no internet.")
     with Stage(folder) as stage:
         discord = stage.start_discord()
@@ -51,10 +54,8 @@ def demo(stay: bool, folder: Path) -> None:
         _summary(verdict, stage, began)
         if stay:
             _say(f"\nStill running. Try: rq info -u {stage.redis_url}\nStop with Ctrl-C.")
-            try:
-                time.sleep(float("inf"))
-            except KeyboardInterrupt:
-                _say("Stopping.")
+            _until_interrupted()
+            _say("Stopping.")
     sys.exit(1 if verdict.problems else 0)
 
 
@@ -160,6 +161,11 @@ def _summary(verdict: Verdict, stage: Stage, began: float) -> None:
     _say(f"took                {time.monotonic() - began:.0f} s")
     for problem in verdict.problems:
         _say(f"WRONG: {problem}")
+
+
+def _until_interrupted() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 def _shown(reply: Record) -> list[str]:

@@ -102,7 +102,7 @@ def main() -> None:
     """Runs until SIGTERM or SIGINT; an error that ends it is one sentence and an exit code of its own."""
     try:
         settings = load()
-        setup(settings.log_level, "producer")
+        setup(settings.log_level)
         quieten()
         asyncio.run(_main(settings))
     except InviteLogError as error:

@@ -11,8 +11,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from joins.errors import FetchFailed
 from producer.evidence import DEBT
-from producer.ports import FetchFailed, InviteSource
+from producer.ports import InviteSource
 from producer.snapshot import Snapshot
 
 log = logging.getLogger("producer")

@@ -5,14 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from joins.chain import Record
-from joins.errors import RetryableError
 from producer.payloads import Arrival
 from producer.snapshot import Snapshot
 from producer.staff_registry import Staff
-
-
-class FetchFailed(RetryableError):
-    """Discord did not give the guild's invites just now."""
 
 
 class InviteSource(Protocol):

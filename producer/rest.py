@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import discord
 
+from joins.errors import FetchFailed
 from producer import payloads
-from producer.ports import FetchFailed
 from producer.snapshot import Snapshot
 
 # RuntimeError: the library's session is closed, or not open yet.

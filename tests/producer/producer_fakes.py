@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from joins.chain import Record, seal
+from joins.errors import FetchFailed
 from joins.records import join_id, normal, timestamp
 from producer.looking import Pace
 from producer.payloads import Arrival
-from producer.ports import FetchFailed
 from producer.snapshot import Invite, Snapshot, Vanity
 from producer.staff_registry import Staff
 
