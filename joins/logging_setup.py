@@ -1,4 +1,4 @@
-"""Log lines on standard output: `14:30:45 WARNING message`. The supervisor, or the platform, adds the process's name."""
+"""Log lines on standard output: `14:30:45 WARNING message`. Supervisor or platform add the process's name."""
 
 from __future__ import annotations
 

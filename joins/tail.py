@@ -66,17 +66,19 @@ def read_tail(name: str, log: str, window: Window, parse: Callable[[bytes], Reco
         where = f"{name}, byte {window.offset + position}"
         try:
             record = parse(line)
+        except ValueError:
+            break
+        except PermanentError as error:
+            raise _changed(error) from error
+        try:
             if "event_id" not in record or "hash" not in record:
                 raise LogDamaged(f"{where}: a record without event id or hash, not written by this program")
             if head is not None:
                 check_link(head[1], record, where)
-        except ValueError:
-            break
         except PermanentError as error:
-            raise LogDamaged(
-                f"{error}: the file was changed by something else, and is left as it is. "
-                "Move it aside to have it made anew."
-            ) from error
+            raise _changed(error) from error
+        except (ValueError, TypeError) as error:  # what can be read, but not even hashed, no crash has made
+            raise _changed(LogDamaged(f"{where}: no record of this program ({error})")) from error
         head = (record["event_id"], record["hash"])
         end = position + len(line)
         position = newline + 1
@@ -86,3 +88,9 @@ def read_tail(name: str, log: str, window: Window, parse: Callable[[bytes], Reco
             "Move it aside to have it made anew."
         )
     return Tail(head, window.offset + end)
+
+
+def _changed(error: Exception) -> LogDamaged:
+    return LogDamaged(
+        f"{error}: the file was changed by something else, and is left as it is. Move it aside to have it made anew."
+    )

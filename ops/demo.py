@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -169,14 +171,19 @@ def _until_interrupted() -> None:
 
 
 def _shown(reply: Record) -> list[str]:
-    """What a person sees of a reply: its text and its embeds."""
+    """What a person sees of a reply: its text and its embeds, without the markdown that Discord would render."""
     shown = [reply["content"]] if reply["content"] else []
     for embed in reply["embeds"]:
         shown += [embed[key] for key in ("title", "description") if embed.get(key)]
-        shown += [f"{field['name']}: {field['value']}" for field in embed.get("fields", [])]
+        shown += [f"{field['name']}\n{field['value']}" for field in embed.get("fields", [])]
         if embed.get("footer"):
             shown.append(embed["footer"]["text"])
-    return [line for text in shown for line in text.splitlines() if line.strip()]
+    return [_rendered(line) for text in shown for line in text.splitlines() if line.strip()]
+
+
+def _rendered(text: str) -> str:
+    text = re.sub(r"<t:(\d+):\w>", lambda at: f"{datetime.fromtimestamp(int(at[1]), UTC):%Y-%m-%d %H:%M UTC}", text)
+    return re.sub(r"\\(.)", r"\1", re.sub(r"\*\*|`", "", text))
 
 
 _steps = itertools.count(1)

@@ -126,7 +126,12 @@ def settle(client: Client, joins: int, seconds: float, sinks: tuple[str, ...] = 
         if published or time.monotonic() > deadline:
             overview = look(client)
             done = not any(overview.sinks[sink].backlog for sink in sinks)
-            agreed = sinks != keys.SINKS or set(overview.heads.values()) == {EQUAL}
+            agreed = sinks != keys.SINKS or (set(overview.heads.values()) == {EQUAL} and _idle(overview))
             if (done and agreed) or time.monotonic() > deadline:
                 return overview
         time.sleep(0.02)
+
+
+def _idle(overview: Overview) -> bool:
+    """Whether the producer reports that it holds nothing more."""
+    return overview.producer is not None and not any(overview.producer.details.values())
