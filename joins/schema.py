@@ -51,6 +51,7 @@ def m001_logs_and_folds(db: Database) -> None:
         },
         pk="join_id",
     )
+    db.table("attributions").create_index(["invite_code"])
     db.table("staff").create(
         {
             "guild_id": str,
