@@ -17,6 +17,7 @@ from joins.errors import SettingsError, TokenMissing
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 CLOUD_SCHEMES = ("s3", "gs", "az", "file")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+CREDIT_POLICIES = ("first_referrer", "latest_referrer")
 _CLOSE = 0.85  # difflib ratio from which an unknown name counts as a misspelt one
 
 
@@ -56,12 +57,22 @@ def _number(low: int, high: int) -> Callable[[str], int]:
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
+    by_name = {choice.casefold(): choice for choice in choices}
+
     def parse(value: str) -> str:
-        if value.upper() not in choices:
+        if value.casefold() not in by_name:
             raise _FaultError(f"must be one of {', '.join(choices)}")
-        return value.upper()
+        return by_name[value.casefold()]
 
     return parse
+
+
+def _snowflake(value: str) -> str:
+    if not value.isascii() or not value.isdigit() or not 15 <= len(value) <= 20:
+        raise _FaultError(
+            "must be a channel's id, a number of 17 to 20 digits (Discord: Developer Mode, right-click, Copy Channel ID)"
+        )
+    return value
 
 
 def _flag(value: str) -> bool:
@@ -99,6 +110,14 @@ class Settings:
         _url("http", "https"), "Another address for Discord's API: the sandbox, or a test. Unset: Discord itself."
     )
     port: int | None = _setting(_number(1, 65535), "Port on which `invitelog up` answers /healthz. Unset: none.")
+    alerts_channel_id: str | None = _setting(
+        _snowflake, "Id of the Discord channel to which the bot posts what is wrong, and when it is right again."
+    )
+    credit_policy: str = _setting(
+        _one_of(*CREDIT_POLICIES),
+        "Who is credited with a member who joined more than once: first_referrer or latest_referrer.",
+        "first_referrer",
+    )
     log_level: str = _setting(_one_of(*LOG_LEVELS), "How much the processes say: DEBUG, INFO, WARNING, ERROR.", "INFO")
     redis_tls_verify: bool = _setting(
         _flag,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from joins import permissions
 from joins.errors import DiscordUnreachable, StartupError
 from joins.settings import Settings
 from ops import discord_rest
@@ -12,13 +13,6 @@ from ops.finding import FAIL, OK, WARN, Finding, failed
 
 PORTAL = "https://discord.com/developers/applications"
 MEMBERS_INTENT = 1 << 14 | 1 << 15  # GATEWAY_GUILD_MEMBERS, or its LIMITED form below 100 servers
-ADMINISTRATOR = 0x8
-# bit: the name in Discord's own settings, what is lost without it, how bad that is
-PERMISSIONS = {
-    0x20: ("Manage Server", "the bot cannot see how often invites were used", FAIL),
-    0x10: ("Manage Channels", "no event tells when an invite is made or deleted", WARN),
-    0x80: ("View Audit Log", "cannot see who added a bot", WARN),
-}
 
 
 def check_discord(settings: Settings) -> Iterator[Finding]:
@@ -55,13 +49,13 @@ def _guilds(settings: Settings) -> Iterator[Finding]:
 
 def _permissions(guild: str, granted: int) -> Iterator[Finding]:
     what = f"permissions in {guild}"
-    missing = [text for bit, text in PERMISSIONS.items() if not granted & (bit | ADMINISTRATOR)]
-    if not missing:
-        yield Finding(OK, what, ", ".join(name for name, _, _ in PERMISSIONS.values()))
-    for name, loss, state in missing:
+    lacking = permissions.missing(granted)
+    if not lacking:
+        yield Finding(OK, what, ", ".join(permission.name for permission in permissions.NEEDED))
+    for one in lacking:
         yield Finding(
-            state,
+            FAIL if one.essential else WARN,
             what,
-            f"{name} is missing: {loss}",
-            f"In {guild}: Server Settings, Roles, the bot's role, Permissions: switch on {name}.",
+            f"{one.name} is missing: {one.loss}",
+            f"In {guild}: Server Settings, Roles, the bot's role, Permissions: switch on {one.name}.",
         )
