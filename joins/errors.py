@@ -15,6 +15,7 @@
     ├── RetryableError             time or an operator cures it; wait, say so, go on
     │   ├── SinkUnavailable        disk full, network, database locked
     │   ├── FetchFailed            Discord did not give a guild's invites
+    │   ├── SearchUnavailable      Discord's member search is off, refused, indexing or out of reach
     │   ├── LeaseLost              another process writes now, or this one slept too long
     │   ├── HeadMoved              the sink's data is not where this process left it
     │   ├── NewerVersion           a record of a version that this program does not know yet
@@ -111,6 +112,14 @@ class SinkUnavailable(RetryableError):
 
 class FetchFailed(RetryableError):
     """Discord did not give a guild's invites."""
+
+
+class SearchUnavailable(RetryableError):
+    """Discord's member search gives nothing for a guild now; `retry_after` seconds say when it may again."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class LeaseLost(RetryableError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from producer_fakes import FakeRecorder
@@ -41,6 +42,12 @@ class Community:
         async with asyncio.timeout(10):
             while not self.workers.of(str(self.guild_id)).evidence.baseline:
                 assert not self.running.done(), self.running
+                await asyncio.sleep(0.01)
+
+    async def until(self, holds: Callable[[], object], seconds: float = 10.0) -> None:
+        """Until something holds."""
+        async with asyncio.timeout(seconds):
+            while not holds():  # noqa: ASYNC110 - a test polls
                 await asyncio.sleep(0.01)
 
     def invite(self, code: str, max_uses: int = 0, uses: int = 0) -> None:
