@@ -7,6 +7,7 @@ SINKS = ("json", "csv", "sqlite", "cloud")  # each a consumer group, an RQ queue
 EPOCH = "invitelog:epoch"  # string: which life of the streams this is; missing after the server forgot
 PUBLISHED = "invitelog:published"  # hash: join_id or change_id -> event id, as far back as the streams reach
 ARRIVALS = "invitelog:arrivals"  # hash: join_id -> raw arrival that has no record yet
+UNCONFIRMED = "invitelog:unconfirmed"  # hash: join_id -> JSON of the attribution that member search shall confirm
 INBOX = "invitelog:inbox"  # list: records handed to the sequencer by other processes
 INBOX_REFUSED = "invitelog:inbox:refused"  # list: what was handed over and is no valid record
 STAFF = "invitelog:staff"  # hash: guild/staff id -> JSON of the registered names and IB data
@@ -15,6 +16,9 @@ FENCE = "invitelog:fence"  # counter: the last fencing number given
 TRIMMED = "invitelog:trimmed"  # hash: log -> highest id that was trimmed
 VERDICTS = "invitelog:verdicts"  # hash: log/event id -> why the entry is no record
 DEAD_LETTERS = "invitelog:dead-letters"  # stream: the entries that were condemned
+EVIDENCE = "invitelog:evidence"  # hash: guild id -> JSON of what the guild's next attribution starts from
+LISTENED = "invitelog:listened"  # hash: guild id -> up to when its joins are surely known; "first" -> the first start
+BACKFILL = "invitelog:backfill"  # hash: guild id -> JSON of how far `invitelog backfill` has come
 COMMANDS = "invitelog:commands"  # string: hash of the slash commands as last registered
 RQ_QUEUES = "rq:queues"  # set: RQ's list of its queues
 

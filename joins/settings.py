@@ -118,6 +118,11 @@ class Settings:
         "Who is credited with a member who joined more than once: first_referrer or latest_referrer.",
         "first_referrer",
     )
+    member_search: bool = _setting(
+        _flag,
+        "Whether each join is confirmed by Discord's member search, where a server grants it. Default: yes.",
+        True,
+    )
     log_level: str = _setting(_one_of(*LOG_LEVELS), "How much the processes say: DEBUG, INFO, WARNING, ERROR.", "INFO")
     redis_tls_verify: bool = _setting(
         _flag,
