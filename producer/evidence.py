@@ -63,6 +63,24 @@ class Evidence:
         """Events were lost until `at` (a new gateway session): no difference over this baseline can be exact."""
         return self if self.baseline is None else replace(self, gap=at)
 
+    def restarted(self, at: datetime, recorded: list[Waiting]) -> Evidence:
+        """This evidence, taken up again by a later process: a gap up to `at`.
+
+        `recorded` are joins that were judged after it was kept, so their uses may lie above the baseline: debtors.
+        """
+        known = {debtor.join_id for debtor in self.debtors}
+        owing = [*self.debtors, *(join for join in recorded if join.join_id not in known)]
+        return replace(self.missed(at), debtors=tuple(owing))
+
+    def reconciled(self, at: datetime) -> Evidence:
+        """Everybody who joined up to `at` and is still there has been announced now, so a gap before that is closed.
+
+        Deletions went unheard all the same, so an invite that vanished over the gap proves nothing by that.
+        """
+        if self.baseline is None or self.gap is None or self.gap > at:
+            return self
+        return replace(self, baseline=replace(self.baseline, watched=False), gap=None)
+
     def claimants(self, waiting: list[Waiting]) -> list[Waiting]:
         """Everyone whose use may lie between the baseline and the next snapshot, in join order."""
         since = self.baseline.taken_at if self.baseline else None

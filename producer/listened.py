@@ -1,0 +1,82 @@
+"""Up to when each guild was surely listened to: who joined after that and has no record was missed.
+
+The time is kept some minutes behind, because a connection may be dead for that long before anybody notices. That is
+harmless: a join that has a record is not recorded again. It never lies before the first start, so members from
+before it are only ever recorded by `invitelog backfill`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+from redis.exceptions import RedisError
+
+from joins import keys
+from joins.records import moment, timestamp
+from joins.redis_url import Client
+from joins.scripts import text
+
+log = logging.getLogger("producer")
+
+FIRST = "first"  # the field of the first start of all
+MARGIN = timedelta(seconds=120)  # discord.py notices a dead connection within about 100 s: a heartbeat and its patience
+EVERY = 30.0  # seconds between two writes
+
+
+class Listened:
+    """The times by guild, in memory and in Redis."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.times: dict[str, datetime] = {}
+        self._first = datetime.now(UTC)
+        self._listening: set[str] = set()
+
+    def load(self, recorded: datetime | None) -> None:
+        """Reads the times; the first start is written here, so this comes before identifying. Raises redis errors.
+
+        `recorded` is when the newest record was made, if there is any: a server that has forgotten the first start
+        shall not hide who joined since then.
+        """
+        self._client.hsetnx(keys.LISTENED, FIRST, timestamp(min(recorded or self._first, self._first)))
+        for field, value in self._client.hgetall(keys.LISTENED).items():
+            try:
+                self.times[text(field)] = moment(text(value))
+            except ValueError:
+                log.warning("when guild %s was listened to last cannot be read and is ignored", text(field))
+        self._first = self.times.pop(FIRST, self._first)
+
+    def since(self, guild_id: str, bot_joined: datetime | None) -> datetime:
+        """Who joined after this may have been missed."""
+        known = self.times.get(guild_id)
+        return known or max(self._first, bot_joined or self._first)
+
+    def begin(self, guild_id: str, since: datetime) -> None:
+        """The guild is listened to, and nobody who joined up to `since` is missing."""
+        self.times[guild_id] = since
+        self._listening.add(guild_id)
+
+    def pause(self, guild_id: str) -> None:
+        """The guild is not listened to any more, or not everybody is known who joined before."""
+        self._listening.discard(guild_id)
+
+    async def run(self) -> None:
+        """Writes the times until it is cancelled."""
+        while True:
+            await self.write()
+            await asyncio.sleep(EVERY)
+
+    async def write(self) -> None:
+        """Moves the times of the guilds that are listened to forward. A fault is said: the next write makes up for it."""
+        safe = datetime.now(UTC) - MARGIN
+        for guild_id in self._listening:
+            self.times[guild_id] = max(self.times[guild_id], safe)
+        if not self._listening:
+            return
+        times = {guild_id: timestamp(self.times[guild_id]) for guild_id in self._listening}
+        try:
+            await asyncio.to_thread(self._client.hset, keys.LISTENED, mapping=times)
+        except RedisError as error:
+            log.info("up to when was listened cannot be kept just now: %s", error)
