@@ -6,7 +6,7 @@ from typing import Any
 
 from discord import app_commands
 
-from commands import errors_reply, export, lookup, staff, sync, view
+from commands import correct, errors_reply, export, lookup, staff, sync, view, vip
 from commands.credit import Policy
 from commands.refusals import PermissionMissing, Refused
 from commands.registry import Registry
@@ -32,5 +32,7 @@ def install(tree: app_commands.CommandTree[Any], services: Services) -> None:
     tree.add_command(view.command(services))
     tree.add_command(export.command(services))
     tree.add_command(sync.command(services, registry))
+    tree.add_command(correct.command(services, registry))
+    tree.add_command(vip.command(services, registry))
     tree.add_command(staff.group(services, registry))
     tree.error(errors_reply.on_error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Self
 
 import discord
@@ -15,19 +15,21 @@ TIMEOUT_SECONDS = 14 * 60.0  # the message can be edited for 15 minutes
 
 class Approval(discord.ui.View):
     """A button Approve, for anybody but the asker who may manage the guild. `approve` takes the approver's id and
-    returns what the message says afterwards.
+    returns what the message says afterwards. `barred`: ids of others whom the decision favours too.
     """
 
     def __init__(
         self,
         asked: discord.Interaction[Any],
         approve: Callable[[str], Awaitable[str]],
+        barred: Collection[str] = (),
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
         """An approval of what `asked` wants."""
         super().__init__(timeout=timeout)
         self._asker = asked.user.id
         self._approve = approve
+        self._barred = frozenset(barred)
         self._question = ""
         self._message: discord.Message | None = None
         self._taken = False
@@ -43,6 +45,8 @@ class Approval(discord.ui.View):
         """Only a second person who may manage the guild approves."""
         if interaction.user.id == self._asker:
             await errors_reply.say(interaction, "Somebody else has to approve this: it is in your own favour.")
+        elif str(interaction.user.id) in self._barred:
+            await errors_reply.say(interaction, "You cannot approve this: it concerns your own join or credit.")
         elif interaction.user.bot or not interaction.permissions.manage_guild:
             await errors_reply.say(interaction, "Only a member of staff with Manage Server can approve this.")
         elif self._taken:

@@ -21,18 +21,23 @@ from joins.errors import InvalidRecord
 from joins.event_id import ZERO
 from joins.records import CHANGES, EXACT, JOINS
 
+ATTRIBUTIONS = ("attribution_confirmed", "attribution_corrected")
+_CHANGES_SHOWN = 20  # attribution changes read of one join
 STAFF_UNRESOLVED = "staff_unresolved"  # the flag of a join whose code could not be looked up among the assignments
 _log = logging.getLogger("commands.history")
 
 
 @dataclass(frozen=True)
 class Join:
-    """A join as recorded, its latest attribution change, and where it was read."""
+    """A join as recorded, its latest attribution change, and where it was read. `earlier`: the changes before that one,
+    newest first.
+    """
 
     record: Record
     change: Record | None
     from_log: bool
     doubt: str | None = None
+    earlier: tuple[Record, ...] = ()
 
     def __getitem__(self, key: str) -> Any:
         """What the record itself says."""
@@ -70,6 +75,14 @@ class Join:
     def confidence(self) -> str:
         """How sure that is: exact, ambiguous or unknown."""
         return str(self.effective("confidence"))
+
+    @property
+    def source(self) -> str:
+        """How the member came in; a change that names another invite may say it anew."""
+        changed = (self.change or {}).get("source")
+        if changed is None and self.change is not None and self.invite_code != self.record.get("invite_code"):
+            return "invite" if self.invite_code else "unknown"
+        return str(changed or self.record["source"])
 
     @property
     def staff_unread(self) -> bool:
@@ -134,7 +147,7 @@ def _history(sources: _Sources, guild_id: str, user_id: str) -> History:
         head = sources.heads[JOINS] if found else ZERO
         for record in json_log.late(sources.joins, head, "user_id", user_id):
             if record.get("guild_id") == guild_id and record.get("join_id") not in known:
-                found.append(Join(record, _attribution(sources, record["join_id"]), True, _doubt(record, None)))
+                found.append(_made(record, _attributions(sources, record["join_id"]), True, _doubt(record, None)))
     except json_log.UNREADABLE as error:
         _log.warning("the JSON log of joins cannot be searched: %s", error)
     begins = _begins(sources, guild_id)
@@ -146,17 +159,21 @@ def _history(sources: _Sources, guild_id: str, user_id: str) -> History:
 
 def _join(sources: _Sources, row: Record) -> Join:
     """The join that a row of the database points to: from the log where that has it."""
-    change = _attribution(sources, row["join_id"])
+    changes = _attributions(sources, row["join_id"])
     try:
         record = sources.joins.at(row["event_id"]) if sources.joins else None
     except json_log.UNREADABLE as error:
         _log.warning("the JSON log has no readable record at %s: %s", row["event_id"], error)
-        return Join(row, change, False, "its place in the JSON log cannot be read")
+        return _made(row, changes, False, "its place in the JSON log cannot be read")
     if record is None:
-        return Join(row, change, False)
+        return _made(row, changes, False)
     if record.get("join_id") != row["join_id"]:
-        return Join(row, change, False, "the JSON log holds another join in its place")
-    return Join(record, change, True, _doubt(record, row))
+        return _made(row, changes, False, "the JSON log holds another join in its place")
+    return _made(record, changes, True, _doubt(record, row))
+
+
+def _made(record: Record, changes: list[Record], from_log: bool, doubt: str | None = None) -> Join:
+    return Join(record, changes[0] if changes else None, from_log, doubt, tuple(changes[1:]))
 
 
 def _doubt(record: Record, row: Record | None) -> str | None:
@@ -174,18 +191,20 @@ def _covered(record: Record) -> Record:
     return {key: value for key, value in record.items() if value is not None and (key not in OUTSIDE or key == "hash")}
 
 
-def _attribution(sources: _Sources, join_id: str) -> Record | None:
-    """The latest attribution change of a join."""
+def _attributions(sources: _Sources, join_id: str) -> list[Record]:
+    """The attribution changes of a join, newest first."""
+    found: list[Record] = []
     try:
         for change in json_log.late(sources.changes, sources.heads[CHANGES], "join_id", join_id):
-            if str(change.get("change")).startswith("attribution_"):
-                return change
+            if change.get("change") in ATTRIBUTIONS:
+                found.append(change)
     except json_log.UNREADABLE as error:
         _log.warning("the JSON log of changes cannot be searched: %s", error)
-    if sources.database is None:
-        return None
-    where = "join attributions a on a.position = r.position where a.join_id = ?"
-    return next(iter(sources.database.records(CHANGES, where, join_id)), None)
+    if sources.database is not None:
+        kinds = ", ".join("?" * len(ATTRIBUTIONS))
+        where = f"where r.join_id = ? and r.change in ({kinds}) order by r.position desc limit {_CHANGES_SHOWN}"
+        found += sources.database.records(CHANGES, where, join_id, *ATTRIBUTIONS)
+    return found
 
 
 def _begins(sources: _Sources, guild_id: str) -> str | None:

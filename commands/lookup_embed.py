@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import discord
@@ -15,6 +15,7 @@ from joins.records import AMBIGUOUS, EXACT
 
 FROM_LOG = "Persistent JSON log (immutable record)"
 FROM_DATABASE = "Database (the JSON log does not hold this join)"
+LONGEST_REASON = 300  # characters shown of one
 _EARLIER_SHOWN = 5
 _NO_INVITE = {
     "discovery": "none: found the server in Server Discovery",
@@ -36,9 +37,11 @@ def embed(history: History, register: Register, credit: Credit[Join], policy: Po
     replies.add(made, "Referring Staff", _staff(join, register))
     if join.confidence == AMBIGUOUS:
         replies.add(made, "Candidates", _candidates(join, register))
-    replies.add(made, "Credited To", _credited(credit, join, register, policy))
+    replies.add(made, "Credited To", _credited(credit, history.joins, register, policy))
     if join.change is not None:
         replies.add(made, _change_title(join), _change(join, join.change))
+    if join.earlier:
+        replies.add(made, f"Before That ({len(join.earlier):,})", [_earlier(change) for change in join.earlier])
     earlier = history.joins[-2::-1]
     if earlier:
         parts = [_brief(one) for one in earlier[:_EARLIER_SHOWN]]
@@ -66,13 +69,13 @@ def _user(join: Join) -> list[str]:
 
 def _invite(join: Join) -> list[str]:
     if join.invite_code:
-        used = replies.code(join.invite_code) + (" (vanity URL)" if join["source"] == "vanity" else "")
+        used = replies.code(join.invite_code) + (" (vanity URL)" if join.source == "vanity" else "")
     elif join.confidence == AMBIGUOUS:
         used = "**not certain**: one of the candidates below"
     elif join.confidence != EXACT:
         used = f"**not known** ({_why_unknown(join)})"
     else:
-        used = _NO_INVITE.get(str(join["source"]), "none was used")
+        used = _NO_INVITE.get(join.source, "none was used")
     timestamp = str(join["timestamp"])
     parts = [f"**Code:** {used}"]
     parts.append(f"**Joined On:** {replies.joined_on(timestamp)} UTC ({replies.at(timestamp, 'R')})")
@@ -110,10 +113,11 @@ def _staff(join: Join, register: Register) -> list[str]:
     ]
     if staff is not None and staff.retired:
         parts[0] += " (retired)"
-    return parts + _ib(staff)
+    return parts + ib(staff)
 
 
-def _ib(staff: Staff | None) -> list[str]:
+def ib(staff: Staff | None) -> list[str]:
+    """A staff member's IB link and IB code, as lines."""
     if staff is None:
         missing = "not registered — `/staff set`"
         return [f"**IB Link:** {missing}", f"**IB Code:** {missing}"]
@@ -132,7 +136,7 @@ def _added_by(join: Join) -> str | None:
 def _candidates(join: Join, register: Register) -> list[str]:
     parts = [
         "Several invites may have been used at that moment. Discord's member search settles it while the member is in "
-        "the server, if the bot has Manage Server; else a member of staff has to ask and decide."
+        "the server, if the bot has Manage Server; else a member of staff asks, and records it with `/correct_invite`."
     ]
     for candidate in join["candidates"] or ():
         code = candidate.get("invite_code")
@@ -143,8 +147,8 @@ def _candidates(join: Join, register: Register) -> list[str]:
     return parts
 
 
-def _credited(credit: Credit[Join], shown: Join, register: Register, policy: Policy) -> list[str]:
-    parts = []
+def _credited(credit: Credit[Join], joins: Sequence[Join], register: Register, policy: Policy) -> list[str]:
+    shown, parts = joins[-1], []
     if credit.join is None:
         parts.append(
             "nobody yet" if credit.provisional else "nobody: no referrer is recorded, or only the member themselves"
@@ -155,10 +159,10 @@ def _credited(credit: Credit[Join], shown: Join, register: Register, policy: Pol
         listed = (staff.name if staff else None) or credit.join.staff_username
         which = "this join" if credit.join is shown else f"the join of {replies.at(str(credit.join['timestamp']), 'D')}"
         who = replies.name(listed) if listed else f"<@{staff_id}>"
-        parts.append(f"**{who}** ({replies.code(staff_id)}), for {which}")
+        parts.append(f"**{who}** ({replies.code(staff_id)}), for {which}: {_why(credit, joins, policy)}")
         if staff_id != shown.staff_id:
             # It is this one's IB that a VIP belongs to, and the field above shows another's.
-            parts += _ib(staff)
+            parts += ib(staff)
     if credit.provisional:
         dates = ", ".join(replies.at(str(join["timestamp"]), "D") for join in credit.unsettled[:5])
         parts.append(f"⚠️ Provisional: it is not settled who referred the member on {dates}.")
@@ -166,38 +170,61 @@ def _credited(credit: Credit[Join], shown: Join, register: Register, policy: Pol
     return parts
 
 
+def _why(credit: Credit[Join], joins: Sequence[Join], policy: Policy) -> str:
+    """The policy's reason, such as "first referrer, rejoined twice since"."""
+    place = next(place for place, join in enumerate(joins) if join is credit.join)
+    since, before = len(joins) - place - 1, place
+    parts = [policy.value.replace("_", " ")]
+    if before and policy is Policy.LATEST_REFERRER:
+        parts.append(f"joined {_times(before)} before")
+    if since:
+        parts.append(f"rejoined {_times(since)} since")
+    return ", ".join(parts)
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+
+
 def _change_title(join: Join) -> str:
-    if not join.altered:
+    if not join.altered and join.change is not None and join.change["change"] == "attribution_confirmed":
         return "Confirmation"
     return "Correction" if join["confidence"] == EXACT else "Settled Later"
 
 
 def _change(join: Join, change: Mapping[str, Any]) -> list[str]:
-    actor = str(change.get("actor_id") or "")
-    by = "Discord's member search" if actor == "member_search" else f"<@{actor}>" if actor else "somebody not named"
-    when = replies.at(str(change["recorded_at"]))
-    if not join.altered:
+    by, when = _by(change), replies.at(str(change["recorded_at"]))
+    if not join.altered and change["change"] == "attribution_confirmed":
         return [f"Confirmed by {by} on {when}."]
     parts = [
-        f"**Recorded:** {_attribution(join['invite_code'], join['staff_id'], join['staff_username'])}"
+        f"**Recorded:** {replies.attribution(join['invite_code'], join['staff_id'], join['staff_username'])}"
         if join["confidence"] == EXACT
         else f"**Recorded:** {join['confidence']}",
-        f"**Now:** {_attribution(join.invite_code, join.staff_id, join.staff_username)}",
+        f"**Now:** {replies.attribution(join.invite_code, join.staff_id, join.staff_username)}",
         f"By {by} on {when}.",
     ]
-    if change.get("approved_by"):
-        parts[-1] = f"By {by}, approved by <@{change['approved_by']}>, on {when}."
+    if change.get("unverified"):
+        parts.append("⚠️ Neither Discord nor the logs knew this code when it was recorded.")
     if change.get("reason"):
-        parts.append(f"Reason: {replies.name(change['reason'])}")
+        parts.append(f"Reason: {replies.text(change['reason'], LONGEST_REASON)}")
     return parts
 
 
-def _attribution(code: str | None, staff_id: str | None, staff_name: str | None) -> str:
-    who = replies.name(staff_name) if staff_name else f"<@{staff_id}>" if staff_id else "nobody"
-    return f"{replies.code(code) if code else 'no invite'} · {who}"
+def _by(change: Mapping[str, Any]) -> str:
+    actor = str(change.get("actor_id") or "")
+    by = "Discord's member search" if actor == "member_search" else f"<@{actor}>" if actor else "somebody not named"
+    return f"{by}, approved by <@{change['approved_by']}>," if change.get("approved_by") else by
+
+
+def _earlier(change: Mapping[str, Any]) -> str:
+    what = replies.attribution(change.get("invite_code"), change.get("staff_id"), change.get("staff_username"))
+    if change.get("confidence") != EXACT:
+        what = str(change.get("confidence"))
+    reason = f": {replies.name(change['reason'])}" if change.get("reason") else ""
+    return f"{replies.at(str(change['recorded_at']))} · {what} · by {_by(change)}{reason}"
 
 
 def _brief(join: Join) -> str:
     known = join.invite_code or join.confidence == EXACT
-    what = _attribution(join.invite_code, join.staff_id, join.staff_username) if known else join.confidence
+    what = replies.attribution(join.invite_code, join.staff_id, join.staff_username) if known else join.confidence
     return f"{replies.at(str(join['timestamp']))} · {what}"

@@ -28,7 +28,7 @@ _JOINERS = {"\u200d", "\ufe0f"}  # what emoji are made of
 _URL = re.compile(r"https?://[!#-;=?-\[\]_a-z~]+", re.IGNORECASE)
 
 
-def plain(text: str | None) -> str:
+def plain(text: str | None, longest: int = _LONGEST_NAME) -> str:
     """Text of others on one line, without characters that hide, reorder or break what stands around it."""
     cleaned = "".join(
         " " if c in "\r\n\t" else c
@@ -36,12 +36,17 @@ def plain(text: str | None) -> str:
         if c in "\r\n\t" or c in _JOINERS or unicodedata.category(c) not in _PRIVATE
     )
     cleaned = " ".join(cleaned.split())
-    return cleaned if len(cleaned) <= _LONGEST_NAME else cleaned[: _LONGEST_NAME - 1] + "…"
+    return cleaned if len(cleaned) <= longest else cleaned[: longest - 1] + "…"
 
 
-def name(text: str | None) -> str:
+def name(name_given: str | None) -> str:
     """A name as it may stand in a message: neither markdown, mention, link nor timestamp."""
-    escaped = discord.utils.escape_markdown(plain(text), ignore_links=False)
+    return text(name_given)
+
+
+def text(given: str | None, longest: int = _LONGEST_NAME) -> str:
+    """Text of others as it may stand in a message, made harmless as a name is."""
+    escaped = discord.utils.escape_markdown(plain(given, longest), ignore_links=False)
     escaped = discord.utils.escape_mentions(escaped).replace("<", "\\<").replace("://", ":\\//")
     return escaped or NONE
 
@@ -69,6 +74,12 @@ def is_link(url: str) -> bool:
 def user(user_id: str | None, username: str | None) -> str:
     """A person in a list: name and id."""
     return f"{name(username)} ({code(user_id)})" if user_id else name(username)
+
+
+def attribution(code_used: str | None, staff_id: str | None, staff_name: str | None) -> str:
+    """An invite and who stands behind it."""
+    who = name(staff_name) if staff_name else f"<@{staff_id}>" if staff_id else "nobody"
+    return f"{code(code_used) if code_used else 'no invite'} · {who}"
 
 
 def joined_on(timestamp: str) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import discord
 from discord import app_commands
 
-from commands import asking, choices, listing, paging, replies
+from commands import asking, choices, paging, referrer, replies, upgrades
 from commands.approval import Approval
-from commands.listing import Filter
 from commands.paging import Shown
-from commands.refusals import PermissionMissing, Refused
+from commands.refusals import Refused
 from commands.registry import Register, Registry
 from commands.services import Services
 from commands.staff_change import StaffChanges
@@ -56,9 +56,10 @@ def group(services: Services, registry: Registry) -> app_commands.Group:
             raise Refused("Nobody is registered as staff here yet: `/staff set` registers a member.")
 
         async def turn(page: int) -> Shown:
-            return _page(await changes.register(guild_id), page)
+            upgraded = await asyncio.to_thread(upgrades.counts, services.folder, guild_id)
+            return _page(await changes.register(guild_id), upgraded, page)
 
-        await paging.send(interaction, _page(register, 0), turn, ("Previous", "Next"))
+        await paging.send(interaction, await turn(0), turn, ("Previous", "Next"))
 
     @staff.command(name="assign", description="Joins by this invite count for this member of staff from now on")
     @app_commands.describe(code="The invite's code", member="The member of staff")
@@ -114,23 +115,11 @@ def _refuse_bot(member: discord.User | discord.Member) -> None:
 
 async def _check_known(services: Services, changes: StaffChanges, guild_id: str, code: str) -> None:
     """Raises Refused for a code that neither Discord nor the logs know in this guild."""
-    if code in (await changes.register(guild_id)).codes:
-        return
-    try:
-        counts = await services.invite_counts(guild_id)
-        if code in counts.invites or (counts.vanity and counts.vanity.code == code):
-            return
-    except PermissionMissing:
-        pass  # then the logs alone decide
-    try:
-        if (await asyncio.to_thread(listing.page, services.folder, Filter(guild_id, invite_code=code))).rows:
-            return
-    except Refused:
-        pass  # no logs yet
-    raise Refused(
-        f"There is no invite {replies.code(code)} here: neither Discord's list nor the recorded joins of this server "
-        "have it. Codes tell capital letters from small ones."
-    )
+    if not (await referrer.of_code(services, await changes.register(guild_id), guild_id, code)).known:
+        raise Refused(
+            f"There is no invite {replies.code(code)} here: neither Discord's list nor the recorded joins of this "
+            "server have it. Codes tell capital letters from small ones."
+        )
 
 
 def _assigned(code: str, member: discord.User | discord.Member, before: str | None, approved_by: str | None) -> str:
@@ -140,7 +129,7 @@ def _assigned(code: str, member: discord.User | discord.Member, before: str | No
     return text + (f" Approved by <@{approved_by}>." if approved_by else "")
 
 
-def _page(register: Register, page: int) -> Shown:
+def _page(register: Register, upgraded: Mapping[str, int], page: int) -> Shown:
     active = register.active()
     pages = max(1, -(-len(active) // _PAGE))
     page = min(page, pages - 1)
@@ -152,7 +141,10 @@ def _page(register: Register, page: int) -> Shown:
             assigned += f" and {len(codes) - _CODES_SHOWN:,} more"
         parts = [f"{replies.name(one.name)} · {replies.code(one.staff_id)}"]
         parts += [f"IB link: {replies.link(one.ib_link)} · IB code: {replies.code(one.ib_code)}"]
-        replies.add(made, "\u200b", [*parts, f"Invites: {assigned}"])
+        parts += [f"Invites: {assigned}"]
+        if number := upgraded.get(one.staff_id):
+            parts += [f"VIP upgrades: {number:,}"]
+        replies.add(made, "\u200b", parts)
     if pages > 1:
         made.set_footer(text=f"Page {page + 1} of {pages}")
     return Shown(made, page - 1 if page > 0 else None, page + 1 if page + 1 < pages else None)

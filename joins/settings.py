@@ -70,7 +70,8 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 def _snowflake(value: str) -> str:
     if not value.isascii() or not value.isdigit() or not 15 <= len(value) <= 20:
         raise _FaultError(
-            "must be a channel's id, a number of 17 to 20 digits (Discord: Developer Mode, right-click, Copy Channel ID)"
+            "must be a channel's id, a number of 17 to 20 digits "
+            "(in Discord: Developer Mode on, right-click the channel, Copy Channel ID)"
         )
     return value
 
