@@ -18,8 +18,13 @@ from producer import command_serving
 from producer.connecting import quieten, stay_connected
 from producer.gateway import Gateway, use_api
 from producer.guild_workers import GuildWorkers
+from producer.known_joins import KnownJoins
+from producer.member_list import MemberList
+from producer.member_search import MemberSearch
+from producer.reconciling import Reconciling
 from producer.recorder import Recorder
 from producer.registrar import Registrar
+from producer.remembering import Remembering
 from producer.rest import RestInvites
 
 log = logging.getLogger("producer")
@@ -75,19 +80,30 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
         # Aside: a rate limit on commands may last for hours, and joins must not wait for it.
         syncing.append(asyncio.create_task(command_serving.sync_if_changed(gateway.tree, redis)))
 
+    remembering = Remembering(redis, recorder)
+    await stopping.or_done(remembering.start())
+    if stopping.event.is_set():
+        return
     gateway = Gateway(on_login=sync)
-    source = RestInvites(gateway)
-    workers = gateway.workers = GuildWorkers(source, Registrar(recorder))
+    source, search = RestInvites(gateway), MemberSearch(gateway, settings.member_search)
+    known = KnownJoins(settings.invite_logs_dir, redis)
+    workers = gateway.workers = GuildWorkers(
+        source, Registrar(recorder), evidence=remembering.evidence, keep=remembering.keep
+    )
+    workers.born_offline = True
+    gateway.reconciling = Reconciling(workers, MemberList(gateway), search, known, remembering.listened)
+    reconciling = asyncio.create_task(gateway.reconciling.run())
     command_serving.install(gateway.tree, settings, recorder, source)
     workers.adopt(recorder.unresolved())
     try:
         await stopping.or_done(stay_connected(gateway, token))
     finally:
-        for task in syncing:
+        for task in (reconciling, *syncing):
             task.cancel()
         # The gateway stays open meanwhile: whoever joins now is durable, and recorded at the next start at the latest.
         if left := await workers.stop(FINISH_SECONDS):
             log.warning("%d joins wait in the outbox for the next start", left)
+        await remembering.stop()
         await asyncio.wait({asyncio.create_task(gateway.close())}, timeout=CLOSE_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Evidence as compact JSON and back, so that it survives the process. A guild may have 1000 invites: lists, not objects.
+"""Evidence as JSON and back, so that it survives the process. Compact, since a guild may have 1000 invites.
 
 Times are microseconds since 1970 UTC, 0 for none.
 """
@@ -69,11 +69,10 @@ def _snapshot(data: list[Any]) -> Snapshot:
 
 
 def _invite(invite: Invite) -> list[Any]:
-    row = [
+    return [
         invite.code, invite.uses, invite.max_uses, _us(invite.expires_at), invite.inviter_id, invite.inviter_name,
         invite.channel_id, _us(invite.created_at), int(invite.temporary),
     ]  # fmt: skip
-    return row
 
 
 def _invite_of(row: list[Any]) -> Invite:

@@ -73,8 +73,9 @@ class EvidenceStore:
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return True
+        fields: Any = waiting
         try:
-            await asyncio.to_thread(self._client.hset, keys.EVIDENCE, mapping=waiting)
+            await asyncio.to_thread(self._client.hset, keys.EVIDENCE, mapping=fields)
         except RedisError as error:
             if not self._told:
                 log.warning("the evidence of %d guilds cannot be kept just now: %s", len(waiting), error)
@@ -95,6 +96,7 @@ def load(
     Raises redis errors.
     """
     kept: dict[str, tuple[Evidence, str]] = {}
+    dropped: list[str] = []
     trimmed = text(client.hget(keys.TRIMMED, JOINS) or event_id.ZERO)
     for field, value in client.hscan_iter(keys.EVIDENCE, count=10):
         guild_id = text(field)
@@ -103,11 +105,15 @@ def load(
             event_id.parse(judged)
         except UNREADABLE as error:
             log.warning("guild %s: the evidence kept for it cannot be read and is dropped: %s", guild_id, error)
+            dropped.append(guild_id)
             continue
         if reason := _stale(evidence, judged, trimmed, listened.get(guild_id), now):
             log.warning("guild %s: the evidence kept for it is dropped: %s", guild_id, reason)
+            dropped.append(guild_id)
         else:
             kept[guild_id] = evidence, judged
+    if dropped:
+        client.hdel(keys.EVIDENCE, *dropped)
     try:
         since = _since(client, {guild_id: judged for guild_id, (_, judged) in kept.items()}, recent)
     except NewerVersion as error:

@@ -19,6 +19,7 @@ from discord.gateway import DiscordWebSocket
 from producer import payloads
 from producer.guild_worker import GuildWorker
 from producer.guild_workers import GuildWorkers
+from producer.reconciling import Presence, Reconciling
 
 log = logging.getLogger("producer")
 
@@ -59,6 +60,7 @@ class Gateway(discord.AutoShardedClient):
         )
         self.tree: discord.app_commands.CommandTree[Gateway] = discord.app_commands.CommandTree(self)
         self.workers: GuildWorkers | None = None
+        self.reconciling: Reconciling | None = None
         self._on_login = on_login
         self._guard()
         self._tap("READY", self._take_ready)
@@ -81,6 +83,8 @@ class Gateway(discord.AutoShardedClient):
         log.warning("the connection to Discord is lost (shard %s); coming back", shard_id)
         for worker in self._workers_of(shard_id):
             worker.offline()
+            if self.reconciling:
+                self.reconciling.away(worker.guild_id)
 
     def _guard(self) -> None:
         """A fault in one of the library's parsers is logged; unguarded it would end the connection."""
@@ -115,25 +119,39 @@ class Gateway(discord.AutoShardedClient):
         shard_id = (data.get("shard") or [0])[0]
         name, guilds = data["user"]["username"], len(data["guilds"])
         log.info("connected to Discord as %s, in %d guilds (shard %s)", name, guilds, shard_id)
+        if self.reconciling:
+            self.reconciling.new_session()
         for worker in self._workers_of(shard_id):
             worker.resync(missed=True)
-            worker.online()
+            if self.reconciling:
+                self.reconciling.gone(worker.guild_id)  # until its own event comes
+            else:
+                worker.online()
 
     def _take_resumed(self, data: Payload) -> None:
         shard_id = int(data.get("__shard_id__") or 0)
         log.info("connected to Discord again, nothing missed (shard %s)", shard_id)
         for worker in self._workers_of(shard_id):
             worker.resync(missed=False)
-            worker.online()
+            if self.reconciling:
+                self.reconciling.back(worker.guild_id)
+            else:
+                worker.online()
 
     def _take_guild_available(self, data: Payload) -> None:
-        if not data.get("unavailable"):
-            worker = self._worker(data, "id")
+        if data.get("unavailable"):
+            return
+        worker = self._worker(data, "id")
+        if self.reconciling is None:
             worker.resync(missed=True)
             worker.online()
+        elif self.reconciling.available(Presence.of(data, str(self.user.id if self.user else ""))):
+            worker.resync(missed=True)
 
     def _take_guild_gone(self, data: Payload) -> None:
         assert self.workers is not None
+        if self.reconciling:
+            self.reconciling.gone(str(data["id"]))
         if data.get("unavailable"):
             self._worker(data, "id").offline()
         else:

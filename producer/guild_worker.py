@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -33,6 +33,9 @@ class _Joining:
     arrival: Arrival
     waiting: Waiting
     durable: asyncio.Task[None]
+    settled: Attribution | None = (
+        None  # not by the difference, of which it claims a use all the same
+    )
 
 
 class GuildWorker:
@@ -45,9 +48,12 @@ class GuildWorker:
         registrar: Registrar,
         pace: Pace | None = None,
         fetching: asyncio.Semaphore | None = None,
+        evidence: Evidence | None = None,
+        keep: Callable[[str, Evidence], None] | None = None,
     ) -> None:
+        """`keep` is given the evidence whenever the joins judged with it are durable."""
         self.guild_id = guild_id
-        self.evidence = Evidence()
+        self.evidence, self._keep = evidence or Evidence(), keep
         self._registrar, self._pace = registrar, pace or Pace()
         self._looking = Looking(guild_id, source, self._pace, fetching or asyncio.Semaphore())
         self._joins: list[_Joining] = []
@@ -68,7 +74,7 @@ class GuildWorker:
         """Until no join waits to be recorded."""
         await self._empty.wait()
 
-    def join(self, arrival: Arrival, durable: bool = False) -> None:
+    def join(self, arrival: Arrival, durable: bool = False, settled: Attribution | None = None) -> None:
         """GUILD_MEMBER_ADD. `durable`: it is one that an earlier start left in the outbox."""
         if arrival["join_id"] in self._seen:
             return
@@ -76,9 +82,21 @@ class GuildWorker:
         if len(self._seen) > REMEMBERED_JOINS:
             self._seen.popitem(last=False)
         task = asyncio.create_task(asyncio.sleep(0) if durable else self._registrar.arrived(arrival))
-        (self._bots if arrival["bot"] else self._joins).append(_Joining(arrival, payloads.waiting(arrival), task))
+        joining = _Joining(arrival, payloads.waiting(arrival), task, settled)
+        (self._bots if arrival["bot"] else self._joins).append(joining)
         self._empty.clear()
         self._wake.set()
+
+    async def found(self, missed: Sequence[tuple[Arrival, Attribution | None]], at: datetime | None) -> None:
+        """Members whom no event announced; `at`: with them everybody is known who joined until then.
+
+        Returns when they are durable.
+        """
+        for arrival, settled in missed:
+            self.join(arrival, settled=settled)
+        if at is not None:
+            self._note(lambda evidence: evidence.reconciled(at))
+        await self._durable([*self._bots, *self._joins])
 
     def invite_created(self, invite: Invite) -> None:
         """INVITE_CREATE."""
@@ -152,8 +170,9 @@ class GuildWorker:
         # No await between counting the joins and judging them: whoever has been announced by now is a claimant.
         found, moved = attribute(self.evidence, after, [joining.waiting for joining in batch])
         await self._durable(batch)
+        found = [joining.settled or attribution for joining, attribution in zip(batch, found, strict=True)]
         await self._record(batch, found)
-        self.evidence = moved
+        self._move_on(moved)
         self._plan(after, alone)
 
     async def _record(self, batch: list[_Joining], found: list[Attribution]) -> None:
@@ -167,11 +186,16 @@ class GuildWorker:
         await self._durable(batch)
         await self._registrar.record([(j.arrival, attributions.unknown(j.waiting, attributions.ERROR)) for j in batch])
         owing = tuple(joining.waiting for joining in self._joins[:joins])
-        self.evidence = Evidence(debtors=(*self.evidence.debtors, *owing))  # a baseline made of a fault proves nothing
+        self._move_on(Evidence(debtors=(*self.evidence.debtors, *owing)))  # a baseline made of a fault proves nothing
         self._done(self._bots, bots)
         self._done(self._joins, joins)
         self._news.clear()
         self._next_look = self._clock() + self._pace.quiet[0]
+
+    def _move_on(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        if self._keep:
+            self._keep(self.guild_id, evidence)
 
     def _done(self, joins: list[_Joining], count: int) -> None:
         del joins[:count]

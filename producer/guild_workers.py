@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
+from producer.evidence import Evidence
 from producer.guild_worker import GuildWorker
 from producer.looking import Pace
 from producer.payloads import Arrival
@@ -18,8 +19,18 @@ FETCHES_AT_ONCE = 8  # lists of invites asked for at the same moment, over all g
 class GuildWorkers:
     """The workers by guild id, and their tasks."""
 
-    def __init__(self, source: InviteSource, registrar: Registrar, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        source: InviteSource,
+        registrar: Registrar,
+        pace: Pace | None = None,
+        evidence: Mapping[str, Evidence] | None = None,
+        keep: Callable[[str, Evidence], None] | None = None,
+    ) -> None:
+        """`evidence` is what an earlier start left of each guild, `keep` where it goes for the next."""
         self._source, self._registrar, self._pace = source, registrar, pace
+        self._evidence, self._keep = dict(evidence or {}), keep
+        self.born_offline = False  # whether a guild's joins wait until somebody says that all are known
         self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._workers: dict[str, GuildWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -27,7 +38,17 @@ class GuildWorkers:
     def of(self, guild_id: str) -> GuildWorker:
         """The guild's worker, made at first sight."""
         if guild_id not in self._workers:
-            worker = GuildWorker(guild_id, self._source, self._registrar, self._pace, self._fetching)
+            worker = GuildWorker(
+                guild_id,
+                self._source,
+                self._registrar,
+                self._pace,
+                self._fetching,
+                self._evidence.pop(guild_id, None),
+                self._keep,
+            )
+            if self.born_offline:
+                worker.offline()
             self._workers[guild_id] = worker
             self._tasks[guild_id] = asyncio.create_task(worker.run(), name=f"guild {guild_id}")
         return self._workers[guild_id]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -50,8 +51,8 @@ class Listened:
 
     def since(self, guild_id: str, bot_joined: datetime | None) -> datetime:
         """Who joined after this may have been missed."""
-        known = self.times.get(guild_id)
-        return known or max(self._first, bot_joined or self._first)
+        since = self.times.get(guild_id, self._first)
+        return max(since, bot_joined) if bot_joined else since  # before it was added, nobody was to be listened to
 
     def begin(self, guild_id: str, since: datetime) -> None:
         """The guild is listened to, and nobody who joined up to `since` is missing."""
@@ -69,13 +70,13 @@ class Listened:
             await asyncio.sleep(EVERY)
 
     async def write(self) -> None:
-        """Moves the times of the guilds that are listened to forward. A fault is said: the next write makes up for it."""
+        """Moves the times of the guilds listened to forward. A fault is said; the next write makes up for it."""
         safe = datetime.now(UTC) - MARGIN
         for guild_id in self._listening:
             self.times[guild_id] = max(self.times[guild_id], safe)
         if not self._listening:
             return
-        times = {guild_id: timestamp(self.times[guild_id]) for guild_id in self._listening}
+        times: Any = {guild_id: timestamp(self.times[guild_id]) for guild_id in self._listening}
         try:
             await asyncio.to_thread(self._client.hset, keys.LISTENED, mapping=times)
         except RedisError as error:

@@ -17,13 +17,13 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from joins import event_id, keys, process_report
-from joins.chain import canonical, seal
+from joins.chain import Record, canonical, seal
 from joins.errors import InvalidRecord, InviteLogError, LeaseLost, StreamForgot
 from joins.json_format import from_line
 from joins.lease import RENEW_EVERY, Lease
 from joins.process_report import Report
 from joins.publish import MAX_BATCH, Publisher, Sequenced
-from joins.records import LOGS
+from joins.records import JOINS, LOGS
 from joins.redis_url import Client
 from joins.scripts import text
 from producer.healing import heal, last_known, relearn_staff
@@ -82,6 +82,16 @@ class Publishing:
         """Arrivals that have no record yet."""
         with self._outbox.lock:
             return list(self._outbox.arrivals.values())
+
+    def position(self) -> str:
+        """The highest event id that any join has been given."""
+        return self._outbox.last[JOINS]  # without the lock: the gateway's loop asks, and must not wait for a disk
+
+    def recent_joins(self) -> list[tuple[str, Record]]:
+        """The joins that the outbox still holds, published or not, with their event ids."""
+        with self._outbox.lock:
+            held = [*self._outbox.waiting.values(), *(record for _, record in self._outbox.kept.values())]
+        return [(item.event_id, item.record) for item in held if item.log == JOINS]
 
     def _wake_up(self) -> None:
         self._wake.set()

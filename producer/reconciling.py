@@ -23,6 +23,7 @@ from joins.errors import FetchFailed, SearchUnavailable
 from joins.records import EXACT, moment, timestamp
 from producer import payloads
 from producer.attribution import Attribution
+from producer.differences import SKEW
 from producer.found import Found
 from producer.guild_worker import GuildWorker
 from producer.guild_workers import GuildWorkers
@@ -75,6 +76,7 @@ class Presence:
     bot_joined: datetime | None
     members: int
     discoverable: bool
+    judged: bool = False  # all are known, or its joins have waited long enough
     reconciled: bool = False
     searched: bool = False  # once, so that a second search shall follow
     failures: int = 0
@@ -138,7 +140,7 @@ class Reconciling:
         presence = self._present.get(guild_id)
         if presence and presence.reconciled:
             self._listened.begin(guild_id, self._listened.since(guild_id, presence.bot_joined))
-        if presence:
+        if presence and presence.judged:
             self._judge(presence)
 
     async def run(self) -> None:
@@ -160,7 +162,7 @@ class Reconciling:
         since = self._listened.since(guild_id, presence.bot_joined)
         missed: list[tuple[Arrival, Attribution | None]] = []
         sure = True
-        if since < self._session_began:
+        if not self._is_new(presence, since):
             searched = await self._searched(guild_id, since, began)
             sure = searched is None or presence.members <= LISTED or len(searched) > ONE_BY_ONE
             members = self._members.everybody(guild_id) if sure else self._some(guild_id, searched or {})
@@ -168,7 +170,7 @@ class Reconciling:
         if not self._is_current(presence):
             return
         worker = self._workers.of(guild_id)
-        await worker.found(missed, began if sure and not presence.discoverable else None)
+        await worker.found(missed, began if sure and self._may_close_gap(presence, worker) else None)
         if missed:
             log.info("guild %s: %d joined while nobody listened", guild_id, len(missed))
         if not self._is_current(presence):
@@ -239,12 +241,23 @@ class Reconciling:
         )
 
     def _judge(self, presence: Presence) -> None:
-        """The guild's joins may be judged: all are known, or they have waited long enough."""
-        if self._is_current(presence) and presence.guild_id not in self._away:
-            self._worker(presence).online()
+        """The guild's joins may be judged, as soon as the connection is there."""
+        if self._is_current(presence):
+            presence.judged = True
+            if presence.guild_id not in self._away:
+                self._workers.of(presence.guild_id).online()
 
-    def _worker(self, presence: Presence) -> GuildWorker:
-        return self._workers.of(presence.guild_id)
+    def _is_new(self, presence: Presence, since: datetime) -> bool:
+        """Whether the bot was added in this session, so that every join since has been heard."""
+        added = presence.bot_joined
+        return added is not None and since <= added and added > self._session_began + SKEW
+
+    @staticmethod
+    def _may_close_gap(presence: Presence, worker: GuildWorker) -> bool:
+        """Not where many come without an invite (assumption 5), nor over a time when the bot was not there."""
+        baseline, added = worker.evidence.baseline, presence.bot_joined
+        was_out = baseline is not None and added is not None and baseline.taken_at < added
+        return not presence.discoverable and not was_out
 
     def _again(self, presence: Presence, error: Exception | None) -> None:
         delay = min(RETRY * 2**presence.failures, LONGEST_RETRY)

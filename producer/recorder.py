@@ -67,6 +67,14 @@ class Recorder:
         """Arrivals, from before this start too, that have no record yet."""
         return self.publishing.arrivals()
 
+    def position(self) -> str:
+        """The highest event id that any join has been given."""
+        return self.publishing.position()
+
+    def recent(self) -> list[tuple[str, Record]]:
+        """The joins in the outbox that have a record, with their event ids."""
+        return self.publishing.recent_joins()
+
     async def staff_of_code(self, guild_id: str, code: str) -> Staff | None:
         """The staff member to whom a code is assigned, or None."""
         return self.registry.of_code(guild_id, code)

@@ -1,0 +1,68 @@
+"""What a producer takes over from the one before it, and keeps for the next: evidence, and up to when was listened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from redis.exceptions import RedisError
+
+from joins import event_id
+from joins.redis_url import Client
+from producer import evidence_store
+from producer.evidence import Evidence
+from producer.evidence_store import EvidenceStore
+from producer.listened import Listened
+from producer.recorder import Recorder
+
+log = logging.getLogger("producer")
+
+RETRY = 1.0  # seconds between tries while Redis is away
+
+
+class Remembering:
+    """One for all guilds. It is read before the gateway is asked for anything."""
+
+    def __init__(self, client: Client, recorder: Recorder) -> None:
+        self._client, self._recorder = client, recorder
+        self.listened = Listened(client)
+        self.evidence: Mapping[str, Evidence] = {}
+        self._store = EvidenceStore(client)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Reads what is kept, waiting for Redis, and begins to keep more."""
+        while True:
+            try:
+                await asyncio.to_thread(self._load)
+                break
+            except RedisError as error:
+                log.warning("what was kept of earlier starts cannot be read yet: %s", error)
+                await asyncio.sleep(RETRY)
+        self._tasks = [asyncio.create_task(self._store.run()), asyncio.create_task(self.listened.run())]
+
+    async def stop(self) -> None:
+        """Writes what waits, once, and ends."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(RedisError):
+            await self._store.write()
+            await self.listened.write()
+
+    def keep(self, guild_id: str, evidence: Evidence) -> None:
+        """Keeps a guild's evidence, whose joins have been recorded."""
+        self._store.keep(guild_id, evidence, self._recorder.position())
+
+    def _load(self) -> None:
+        position = event_id.milliseconds(self._recorder.position())
+        recorded = datetime.fromtimestamp(position / 1000, UTC) if position else None
+        self.listened.load(recorded)
+        self.evidence = evidence_store.load(
+            self._client, self._recorder.recent(), self.listened.times, datetime.now(UTC)
+        )
+        if self.evidence:
+            log.info("the invites of %d guilds are known from the last start", len(self.evidence))
