@@ -20,6 +20,7 @@ EVIDENCE = "invitelog:evidence"  # hash: guild id -> JSON of what the guild's ne
 LISTENED = "invitelog:listened"  # hash: guild id -> up to when its joins are surely known; "first" -> the first start
 BACKFILL = "invitelog:backfill"  # hash: guild id -> JSON of how far `invitelog backfill` has come
 COMMANDS = "invitelog:commands"  # string: hash of the slash commands as last registered
+ALERTS = "invitelog:alerts"  # string: JSON of the troubles that were said in the alerts channel
 RQ_QUEUES = "rq:queues"  # set: RQ's list of its queues
 
 

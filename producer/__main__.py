@@ -15,6 +15,7 @@ from joins.logging_setup import setup
 from joins.redis_url import Client, connect, wait_for_server
 from joins.settings import Settings, load
 from producer import command_serving
+from producer.alerting import Alerting
 from producer.connecting import quieten, stay_connected
 from producer.gateway import Gateway, use_api
 from producer.guild_workers import GuildWorkers
@@ -92,13 +93,16 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
     )
     workers.born_offline = True
     gateway.reconciling = Reconciling(workers, MemberList(gateway), search, known, remembering.listened)
-    reconciling = asyncio.create_task(gateway.reconciling.run())
+    aside: list[asyncio.Task[Any]] = [asyncio.create_task(gateway.reconciling.run())]
+    if settings.alerts_channel_id:
+        alerting = Alerting(gateway, redis, settings.alerts_channel_id, search.state)
+        aside.append(asyncio.create_task(alerting.run(), name="alerting"))
     command_serving.install(gateway.tree, settings, recorder, source)
     workers.adopt(recorder.unresolved())
     try:
         await stopping.or_done(stay_connected(gateway, token))
     finally:
-        for task in (reconciling, *syncing):
+        for task in (*aside, *syncing):
             task.cancel()
         # The gateway stays open meanwhile: whoever joins now is durable, and recorded at the next start at the latest.
         if left := await workers.stop(FINISH_SECONDS):

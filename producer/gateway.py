@@ -72,6 +72,8 @@ class Gateway(discord.AutoShardedClient):
         self._tap("INVITE_DELETE", self._take_invite_deleted)
         self._tap("CHANNEL_DELETE", self._take_channel_deleted)
         self._tap("GUILD_AUDIT_LOG_ENTRY_CREATE", self._take_audited)
+        self._tap("GUILD_ROLE_UPDATE", self._take_role_updated)
+        self._tap("GUILD_MEMBER_UPDATE", self._take_member_updated)
 
     async def setup_hook(self) -> None:
         """Called by the library once it is logged in, before the gateway."""
@@ -173,6 +175,16 @@ class Gateway(discord.AutoShardedClient):
     def _take_audited(self, data: Payload) -> None:
         for code in payloads.deleted_codes(data):
             self._worker(data).invite_deleted(code, by_hand=True)
+
+    def _take_role_updated(self, data: Payload) -> None:
+        """The library has the new permissions by now; what the bot may do can have changed."""
+        guild = self.get_guild(int(data["guild_id"]))
+        if guild and guild.me and guild.me.guild_permissions.manage_guild:
+            self._worker(data).permitted()
+
+    def _take_member_updated(self, data: Payload) -> None:
+        if self.user and data["user"]["id"] == str(self.user.id):
+            self._take_role_updated(data)
 
 
 def _guarded(event: str, handle: Callable[[Payload], None]) -> Callable[[Payload], None]:

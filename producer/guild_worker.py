@@ -19,7 +19,7 @@ from producer.attribution import Attribution, attribute, is_settled
 from producer.evidence import Evidence, Waiting
 from producer.looking import Looking, Pace
 from producer.payloads import Arrival
-from producer.ports import InviteSource
+from producer.ports import Adders, InviteSource
 from producer.registrar import Registrar
 from producer.snapshot import Invite, Snapshot
 
@@ -33,9 +33,7 @@ class _Joining:
     arrival: Arrival
     waiting: Waiting
     durable: asyncio.Task[None]
-    settled: Attribution | None = (
-        None  # not by the difference, of which it claims a use all the same
-    )
+    settled: Attribution | None = None  # not by the difference, of which it claims a use all the same
 
 
 class GuildWorker:
@@ -50,14 +48,16 @@ class GuildWorker:
         fetching: asyncio.Semaphore | None = None,
         evidence: Evidence | None = None,
         keep: Callable[[str, Evidence], None] | None = None,
+        adders: Adders | None = None,
     ) -> None:
-        """`keep` is given the evidence whenever the joins judged with it are durable."""
+        """`keep` is given the evidence whenever the joins judged with it are durable; `adders` know who added a bot."""
         self.guild_id = guild_id
         self.evidence, self._keep = evidence or Evidence(), keep
         self._registrar, self._pace = registrar, pace or Pace()
         self._looking = Looking(guild_id, source, self._pace, fetching or asyncio.Semaphore())
         self._joins: list[_Joining] = []
         self._bots: list[_Joining] = []
+        self._adders, self._recording_bots = adders, set[asyncio.Task[None]]()
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._news: list[Callable[[Evidence], Evidence]] = []
         self._wake, self._empty = asyncio.Event(), asyncio.Event()
@@ -83,8 +83,14 @@ class GuildWorker:
             self._seen.popitem(last=False)
         task = asyncio.create_task(asyncio.sleep(0) if durable else self._registrar.arrived(arrival))
         joining = _Joining(arrival, payloads.waiting(arrival), task, settled)
-        (self._bots if arrival["bot"] else self._joins).append(joining)
         self._empty.clear()
+        if arrival["bot"]:
+            self._bots.append(joining)
+            recording = asyncio.create_task(self._record_bot(joining))
+            self._recording_bots.add(recording)
+            recording.add_done_callback(self._recording_bots.discard)
+            return
+        self._joins.append(joining)
         self._wake.set()
 
     async def found(self, missed: Sequence[tuple[Arrival, Attribution | None]], at: datetime | None) -> None:
@@ -129,23 +135,32 @@ class GuildWorker:
         self._next_look = 0.0
         self._wake.set()
 
+    def permitted(self) -> None:
+        """The bot may read the invites: a look that was refused is repeated at once, so that the next join is known."""
+        if self.evidence.baseline is not None and not self.evidence.baseline.permitted:
+            self.resync(missed=False)
+
     def hurry(self) -> None:
         """The process stops: no more waiting for better evidence."""
         self._looking.hurry()
 
     async def run(self) -> None:
         """Works until it is cancelled."""
-        while True:
-            await self._due()
-            try:
-                await self._round()
-            except Exception:
-                log.exception("guild %s: a fault in attributing joins; they are recorded as unknown", self.guild_id)
-                await self._record_unknown()
+        try:
+            while True:
+                await self._due()
+                try:
+                    await self._round()
+                except Exception:
+                    log.exception("guild %s: a fault in attributing joins; they are recorded as unknown", self.guild_id)
+                    await self._record_unknown()
+        finally:
+            for recording in self._recording_bots:
+                recording.cancel()
 
     async def _due(self) -> None:
         """Until a join waits, an event has come, or a look is due."""
-        if self._joins or self._bots or self._news:
+        if self._joins or self._news:
             return
         self._wake.clear()
         if self._next_look is None:
@@ -158,10 +173,7 @@ class GuildWorker:
 
     async def _round(self) -> None:
         self._take_news()
-        await self._durable([*self._bots, *self._joins])
-        if bots := list(self._bots):
-            await self._registrar.record([(bot.arrival, attributions.bot(bot.waiting)) for bot in bots])
-            self._done(self._bots, len(bots))
+        await self._durable(list(self._joins))
         if not self._joins and (self._next_look is None or self._next_look > self._clock()):
             return
         alone = not self._joins
@@ -177,18 +189,17 @@ class GuildWorker:
 
     async def _record(self, batch: list[_Joining], found: list[Attribution]) -> None:
         await self._registrar.record([(j.arrival, a) for j, a in zip(batch, found, strict=True)])
-        self._done(self._joins, len(batch))
+        self._done(len(batch))
         for (method, confidence), count in Counter((a.method, a.confidence) for a in found).items():
             log.info("guild %s: %d joined (%s, %s)", self.guild_id, count, confidence, method)
 
     async def _record_unknown(self) -> None:
-        batch, bots, joins = [*self._bots, *self._joins], len(self._bots), len(self._joins)
+        batch = list(self._joins)
         await self._durable(batch)
         await self._registrar.record([(j.arrival, attributions.unknown(j.waiting, attributions.ERROR)) for j in batch])
-        owing = tuple(joining.waiting for joining in self._joins[:joins])
+        owing = tuple(joining.waiting for joining in batch)
         self._move_on(Evidence(debtors=(*self.evidence.debtors, *owing)))  # a baseline made of a fault proves nothing
-        self._done(self._bots, bots)
-        self._done(self._joins, joins)
+        self._done(len(batch))
         self._news.clear()
         self._next_look = self._clock() + self._pace.quiet[0]
 
@@ -197,8 +208,22 @@ class GuildWorker:
         if self._keep:
             self._keep(self.guild_id, evidence)
 
-    def _done(self, joins: list[_Joining], count: int) -> None:
-        del joins[:count]
+    async def _record_bot(self, bot: _Joining) -> None:
+        """A bot uses no invite, so nobody waits for it while it is found out who added it."""
+        await self._durable([bot])
+        await self._looking.reached()
+        added_by = None
+        try:
+            added_by = await self._adders.of(bot.arrival) if self._adders else None
+        except Exception:
+            log.exception("guild %s: a fault in finding who added a bot", self.guild_id)
+        await self._registrar.record([(bot.arrival, attributions.bot(bot.waiting, added_by))])
+        self._bots.remove(bot)
+        log.info("guild %s: a bot was added by %s", self.guild_id, added_by or "somebody not known")
+        self._done(0)
+
+    def _done(self, count: int) -> None:
+        del self._joins[:count]
         if self.pending == 0:
             self._empty.set()
 

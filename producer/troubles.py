@@ -1,0 +1,91 @@
+"""What is wrong now, as sentences for the admin: permissions, member search, the copies. Pure.
+
+Names and reasons are made harmless here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from commands import replies
+from joins import permissions
+from joins.keys import SINKS
+from joins.process_report import Report
+from producer.alerts import Trouble
+
+Seen = dict[str, Trouble | None]
+
+SINK_PATIENCE = 60.0  # seconds that a copy may fail, or its consumer be away, before anybody is told
+REDIS_PATIENCE = 60.0  # seconds that Redis may be away without a word afterwards
+_REASON = 300  # characters shown of one
+_COPIES = {"json": "JSON log", "csv": "CSV log", "sqlite": "database", "cloud": "cloud copy"}
+
+
+def of_permissions(guild_id: str, guild: str, granted: int) -> Seen:
+    """Each permission that the bot lacks in a guild, by what it costs. `granted` is Discord's bit set."""
+    lacking = permissions.missing(granted)
+    where = f"**{replies.name(guild)}**"
+    return {
+        f"permission/{guild_id}/{one.name}": Trouble(
+            f"{where}: my permission **{one.name}** is missing: {one.loss}. Grant it in Server Settings, Roles."
+            + (" Joins are recorded as unknown until then." if one.essential else ""),
+            f"{where}: I have the permission **{one.name}** again.",
+        )
+        if one in lacking
+        else None
+        for one in permissions.NEEDED
+    }
+
+
+def of_search(guild_id: str, guild: str, state: str, reason: str | None) -> Seen:
+    """Member search, which settles what the invite counts cannot."""
+    if state not in ("refused", "available"):
+        return {}
+    where = f"**{replies.name(guild)}**"
+    why = f" ({replies.text(reason, _REASON)})" if reason else ""
+    refused = Trouble(
+        f"{where}: Discord refuses the member search{why}. Joins that the invite counts cannot tell apart stay "
+        "ambiguous.",
+        f"{where}: the member search works again.",
+    )
+    return {f"search/{guild_id}": refused if state == "refused" else None}
+
+
+def of_sinks(reports: Mapping[str, Report]) -> Seen:
+    """Each of the four copies: its consumer is gone, or fails. Reports are those of the processes that live."""
+    found: Seen = {}
+    for sink in SINKS:
+        copy, report = _COPIES[sink], reports.get(sink)
+        if report is None:
+            found[f"gone/{sink}"] = Trouble(
+                f"The {copy} is not written: its consumer `{sink}` is gone. Nothing is lost; start it again.",
+                f"The consumer `{sink}` is back; the {copy} catches up.",
+                SINK_PATIENCE,
+            )
+            continue
+        found[f"gone/{sink}"] = None
+        if report.state == "failing":
+            found[f"failing/{sink}"] = Trouble(
+                f"The {copy} cannot be written: {replies.text(report.reason, _REASON)} Nothing is lost; it goes on by "
+                "itself once that is cured.",
+                f"The {copy} is written again.",
+                SINK_PATIENCE,
+            )
+        elif report.state == "working":
+            found[f"failing/{sink}"] = None
+    return found
+
+
+def of_dead_letters(count: int) -> Seen:
+    """Entries that are no valid record and were set aside."""
+    wrong = Trouble(
+        f"{replies.count(count, 'entry', 'entries')} of the stream could not be read as a record and were set aside "
+        "(`invitelog status` counts them).",
+        "No entry of the stream is set aside any more.",
+    )
+    return {"dead-letters": wrong if count else None}
+
+
+def redis_was_away(seconds: float) -> str:
+    """What is said once Redis answers again."""
+    return f"✅ Redis answers again after {seconds / 60:.0f} min. Joins were kept on the producer's disk meanwhile."

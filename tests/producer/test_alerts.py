@@ -1,0 +1,114 @@
+"""What is said of troubles, and when; and which troubles there are."""
+
+from __future__ import annotations
+
+from joins.process_report import Report
+from producer import troubles
+from producer.alerts import AGAIN, ROOM, Known, Trouble, decide, restarted
+
+BAD = Trouble("it broke", "it works")
+SLOW = Trouble("it broke", "it works", patience=60)
+
+
+def said(memory: dict[str, Known], trouble: Trouble | None, at: float) -> tuple[dict[str, Known], list[str]]:
+    return decide(memory, {"x": trouble}, at)
+
+
+def test_a_trouble_is_said_once_and_its_end_once() -> None:
+    memory, lines = said({}, BAD, 0)
+    assert lines == ["⚠️ it broke"]
+    memory, lines = said(memory, BAD, 10)
+    assert lines == []
+    memory, lines = said(memory, None, 20)
+    assert lines == ["✅ it works"]
+    memory, lines = said(memory, None, 30)
+    assert lines == []
+
+
+def test_what_passes_within_its_patience_is_never_said() -> None:
+    memory, lines = said({}, SLOW, 0)
+    assert lines == []
+    memory, lines = said(memory, None, 50)
+    assert (memory, lines) == ({}, [])
+    memory, _ = said(memory, SLOW, 60)
+    assert said(memory, SLOW, 119)[1] == []
+    assert said(memory, SLOW, 120)[1] == ["⚠️ it broke"]
+
+
+def test_a_trouble_that_comes_and_goes_is_no_flood() -> None:
+    memory: dict[str, Known] = {}
+    lines = []
+    for tick in range(360):  # an hour, with a change every ten seconds
+        memory, more = said(memory, BAD if tick % 2 else None, tick * 10.0)
+        lines += more
+    assert len(lines) <= 2 * (3600 / AGAIN)
+    memory, _ = said(memory, None, 10_000)
+    assert said(memory, None, 10_010)[0] == {}
+
+
+def test_what_cannot_be_looked_at_stays_as_it_was() -> None:
+    memory, _ = said({}, BAD, 0)
+    assert decide(memory, {}, 10) == (memory, [])
+
+
+def test_what_finds_no_room_is_said_next_time() -> None:
+    many = {f"{number:03}": Trouble(f"{number:03} broke", "works") for number in range(400)}
+    memory: dict[str, Known] = {}
+    found: list[str] = []
+    for at in range(10):
+        memory, lines = decide(memory, many, at, ["a notice"])
+        assert len("\n".join(lines)) <= ROOM
+        assert lines[0] == "a notice"
+        found += lines[1:]
+    assert len(found) == len(set(found)) == 400
+
+
+def test_a_restart_repeats_nothing_and_begins_patience_anew() -> None:
+    memory, _ = decide({}, {"said": BAD, "unsaid": SLOW}, 0)
+    memory = restarted(memory)
+    assert decide(memory, {"said": BAD, "unsaid": SLOW}, 1000)[1] == []
+    assert decide(memory, {"said": None}, 1000)[1] == ["✅ it works"]
+
+
+def test_each_missing_permission_is_named_with_its_cost() -> None:
+    found = troubles.of_permissions("1", "**Pip**", 0x10)
+    server, channels = found["permission/1/Manage Server"], found["permission/1/Manage Channels"]
+    assert channels is None
+    assert server is not None
+    assert server.begun.startswith(
+        r"**\*\*Pip\*\***: my permission **Manage Server** is missing: the bot cannot see how"
+    )
+    assert set(troubles.of_permissions("1", "Pip", 0x8).values()) == {None}
+
+
+def test_member_search_is_a_trouble_only_when_refused() -> None:
+    assert troubles.of_search("1", "Pip", "refused", "403") != {"search/1": None}
+    assert troubles.of_search("1", "Pip", "available", None) == {"search/1": None}
+    for state in ("off", "indexing", "untried"):
+        assert troubles.of_search("1", "Pip", state, None) == {}
+
+
+def test_a_consumer_is_gone_or_failing_or_well() -> None:
+    reports = {
+        "json": Report("json", "working"),
+        "csv": Report("csv", "failing", "no space @everyone."),
+        "sqlite": Report("sqlite", "starting"),
+    }
+    found = troubles.of_sinks(reports)
+    assert found["gone/json"] is found["failing/json"] is found["gone/csv"] is None
+    failing, gone = found["failing/csv"], found["gone/cloud"]
+    assert failing
+    assert "@everyone" not in failing.begun
+    assert failing.patience == 60
+    assert gone
+    assert "`cloud` is gone" in gone.begun
+    # What starts is neither, and what is gone cannot be said to work.
+    assert "failing/sqlite" not in found
+    assert "failing/cloud" not in found
+
+
+def test_dead_letters_are_counted() -> None:
+    found = troubles.of_dead_letters(2)["dead-letters"]
+    assert found
+    assert found.begun.startswith("2 entries of the stream")
+    assert troubles.of_dead_letters(0) == {"dead-letters": None}
