@@ -16,7 +16,9 @@ from joins.redis_url import Client, connect, wait_for_server
 from joins.settings import Settings, load
 from producer import command_serving
 from producer.alerting import Alerting
+from producer.bot_adders import BotAdders
 from producer.connecting import quieten, stay_connected
+from producer.following import Following
 from producer.gateway import Gateway, use_api
 from producer.guild_workers import GuildWorkers
 from producer.known_joins import KnownJoins
@@ -27,6 +29,7 @@ from producer.recorder import Recorder
 from producer.registrar import Registrar
 from producer.remembering import Remembering
 from producer.rest import RestInvites
+from producer.standing import Standing
 
 log = logging.getLogger("producer")
 
@@ -88,8 +91,14 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
     gateway = Gateway(on_login=sync)
     source, search = RestInvites(gateway), MemberSearch(gateway, settings.member_search)
     known = KnownJoins(settings.invite_logs_dir, redis)
+    following = Following(redis, recorder, known, search if settings.member_search else None)
+    gateway.leaves, gateway.adders = following.leaves, BotAdders(gateway)
     workers = gateway.workers = GuildWorkers(
-        source, Registrar(recorder), evidence=remembering.evidence, keep=remembering.keep
+        source,
+        Registrar(recorder, known, following.recorded),
+        evidence=remembering.evidence,
+        keep=remembering.keep,
+        adders=gateway.adders,
     )
     workers.born_offline = True
     gateway.reconciling = Reconciling(workers, MemberList(gateway), search, known, remembering.listened)
@@ -97,7 +106,9 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
     if settings.alerts_channel_id:
         alerting = Alerting(gateway, redis, settings.alerts_channel_id, search.state)
         aside.append(asyncio.create_task(alerting.run(), name="alerting"))
-    command_serving.install(gateway.tree, settings, recorder, source)
+    standing = Standing(gateway, workers, redis, search.state)
+    command_serving.install(gateway.tree, settings, recorder, source, standing)
+    following.start()
     workers.adopt(recorder.unresolved())
     try:
         await stopping.or_done(stay_connected(gateway, token))
@@ -107,6 +118,7 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
         # The gateway stays open meanwhile: whoever joins now is durable, and recorded at the next start at the latest.
         if left := await workers.stop(FINISH_SECONDS):
             log.warning("%d joins wait in the outbox for the next start", left)
+        await following.stop()
         await remembering.stop()
         await asyncio.wait({asyncio.create_task(gateway.close())}, timeout=CLOSE_SECONDS)
 

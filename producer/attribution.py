@@ -103,9 +103,9 @@ def is_settled(evidence: Evidence, after: Snapshot, waiting: list[Waiting]) -> b
     return seen == len(claimants) and all(move.firm for move in moves)
 
 
-def bot(join: Waiting) -> Attribution:
-    """A bot is added through OAuth2, never by an invite."""
-    return Attribution(join.join_id, "bot", OAUTH2, EXACT)
+def bot(join: Waiting, added_by: str | None = None) -> Attribution:
+    """A bot is added through OAuth2, never by an invite: nobody is its inviter. `added_by` is who did, where known."""
+    return Attribution(join.join_id, "bot", OAUTH2, EXACT, evidence={"added_by": added_by} if added_by else {})
 
 
 def unknown(join: Waiting, method: str, facts: Mapping[str, Any] | None = None) -> Attribution:

@@ -20,11 +20,18 @@ from joins.scripts import text
 from joins.settings import Settings
 from producer.ports import InviteSource, Recorder
 from producer.rest import FAILURES
+from producer.standing import Standing
 
 log = logging.getLogger("producer")
 
 
-def install(tree: app_commands.CommandTree[Any], settings: Settings, recorder: Recorder, source: InviteSource) -> None:
+def install(
+    tree: app_commands.CommandTree[Any],
+    settings: Settings,
+    recorder: Recorder,
+    source: InviteSource,
+    standing: Standing,
+) -> None:
     """Puts every command on the tree."""
 
     async def record_change(change: Record) -> str:
@@ -33,7 +40,15 @@ def install(tree: app_commands.CommandTree[Any], settings: Settings, recorder: R
     async def invite_counts(guild_id: str) -> commands.InviteCounts:
         return await counts(source, guild_id)
 
-    commands.install(tree, commands.Services(settings.invite_logs_dir, record_change, invite_counts))
+    services = commands.Services(
+        settings.invite_logs_dir,
+        record_change,
+        invite_counts,
+        commands.Policy(settings.credit_policy),
+        standing.guild,
+        standing.sinks,
+    )
+    commands.install(tree, services)
 
 
 async def counts(source: InviteSource, guild_id: str) -> commands.InviteCounts:

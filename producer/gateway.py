@@ -17,8 +17,10 @@ import yarl
 from discord.gateway import DiscordWebSocket
 
 from producer import payloads
+from producer.bot_adders import BotAdders
 from producer.guild_worker import GuildWorker
 from producer.guild_workers import GuildWorkers
+from producer.leaves import Leaves
 from producer.reconciling import Presence, Reconciling
 
 log = logging.getLogger("producer")
@@ -61,6 +63,8 @@ class Gateway(discord.AutoShardedClient):
         self.tree: discord.app_commands.CommandTree[Gateway] = discord.app_commands.CommandTree(self)
         self.workers: GuildWorkers | None = None
         self.reconciling: Reconciling | None = None
+        self.leaves: Leaves | None = None
+        self.adders: BotAdders | None = None
         self._on_login = on_login
         self._guard()
         self._tap("READY", self._take_ready)
@@ -68,6 +72,7 @@ class Gateway(discord.AutoShardedClient):
         self._tap("GUILD_CREATE", self._take_guild_available)
         self._tap("GUILD_DELETE", self._take_guild_gone)
         self._tap("GUILD_MEMBER_ADD", self._take_member_added)
+        self._tap("GUILD_MEMBER_REMOVE", self._take_member_removed)
         self._tap("INVITE_CREATE", self._take_invite_created)
         self._tap("INVITE_DELETE", self._take_invite_deleted)
         self._tap("CHANNEL_DELETE", self._take_channel_deleted)
@@ -161,7 +166,15 @@ class Gateway(discord.AutoShardedClient):
 
     def _take_member_added(self, data: Payload) -> None:
         guild = self.get_guild(int(data["guild_id"]))
+        if self.leaves:
+            self.leaves.came(str(data["guild_id"]), str(data["user"]["id"]))
         self._worker(data).join(payloads.arrival(data, guild.name if guild else None, datetime.now(UTC)))
+
+    def _take_member_removed(self, data: Payload) -> None:
+        user_id = str(data["user"]["id"])
+        ourselves = self.user is not None and user_id == str(self.user.id)
+        if self.leaves and self.get_guild(int(data["guild_id"])) and not ourselves:
+            self.leaves.left(str(data["guild_id"]), user_id, datetime.now(UTC))
 
     def _take_invite_created(self, data: Payload) -> None:
         self._worker(data).invite_created(payloads.invite(data))
@@ -175,6 +188,8 @@ class Gateway(discord.AutoShardedClient):
     def _take_audited(self, data: Payload) -> None:
         for code in payloads.deleted_codes(data):
             self._worker(data).invite_deleted(code, by_hand=True)
+        if self.adders:
+            self.adders.audited(data)
 
     def _take_role_updated(self, data: Payload) -> None:
         """The library has the new permissions by now; what the bot may do can have changed."""

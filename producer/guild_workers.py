@@ -10,7 +10,7 @@ from producer.evidence import Evidence
 from producer.guild_worker import GuildWorker
 from producer.looking import Pace
 from producer.payloads import Arrival
-from producer.ports import InviteSource
+from producer.ports import Adders, InviteSource
 from producer.registrar import Registrar
 
 FETCHES_AT_ONCE = 8  # lists of invites asked for at the same moment, over all guilds
@@ -26,10 +26,11 @@ class GuildWorkers:
         pace: Pace | None = None,
         evidence: Mapping[str, Evidence] | None = None,
         keep: Callable[[str, Evidence], None] | None = None,
+        adders: Adders | None = None,
     ) -> None:
         """`evidence` is what an earlier start left of each guild, `keep` where it goes for the next."""
         self._source, self._registrar, self._pace = source, registrar, pace
-        self._evidence, self._keep = dict(evidence or {}), keep
+        self._evidence, self._keep, self._adders = dict(evidence or {}), keep, adders
         self.born_offline = False  # whether a guild's joins wait until somebody says that all are known
         self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._workers: dict[str, GuildWorker] = {}
@@ -46,6 +47,7 @@ class GuildWorkers:
                 self._fetching,
                 self._evidence.pop(guild_id, None),
                 self._keep,
+                self._adders,
             )
             if self.born_offline:
                 worker.offline()

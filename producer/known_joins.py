@@ -59,6 +59,11 @@ class KnownJoins:
             if not rest:
                 del self._of_user[oldest.guild_id, oldest.user_id]
 
+    def recent(self, guild_id: str, user_id: str) -> Known | None:
+        """The latest join of a user in a guild of which this process knows without asking anybody."""
+        found = self._of_user.get((guild_id, user_id), ())
+        return max(found, key=lambda known: known.timestamp, default=None)
+
     async def latest(self, guild_id: str, user_id: str, before: str | None = None) -> Known | None:
         """The latest join of a user in a guild, of those earlier than the timestamp `before` where that is given."""
         found = list(self._of_user.get((guild_id, user_id), ()))

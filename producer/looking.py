@@ -59,6 +59,10 @@ class Looking:
         """No more waiting: the next look is the last."""
         self._hurry.set()
 
+    async def reached(self) -> bool:
+        """Waits for the gateway, within bounds; whether it is there."""
+        return await self._is_online(_clock())
+
     async def look(self, settles: Callable[[Snapshot], bool], count: Callable[[], int]) -> Snapshot | None:
         """The first snapshot that settles the matter, or the last within the bounds; None when there is none."""
         began, looks = _clock(), 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from joins.records import join_id, moment, timestamp
 from producer.evidence import Waiting
@@ -16,7 +16,9 @@ from producer.snapshot import Invite, Snapshot, Vanity
 
 Arrival = dict[str, Any]  # one member's arrival, JSON-able: what is made durable before anything slow happens
 
-INVITE_DELETED = 42  # audit log event type
+BOT_ADDED: Final = 28  # audit log event type
+INVITE_DELETED: Final = 42  # audit log event type
+_DISCORD_EPOCH = datetime(2015, 1, 1, tzinfo=UTC)  # from which the ids count milliseconds, in all but their low 22 bits
 _MEMBER_FLAGS = {
     0: "did_rejoin",
     1: "completed_onboarding",
@@ -99,6 +101,14 @@ def deleted_codes(entry: Mapping[str, Any]) -> list[str]:
     if entry.get("action_type") != INVITE_DELETED:
         return []
     return [change["old_value"] for change in entry.get("changes") or [] if change.get("key") == "code"]
+
+
+def added_bot(entry: Mapping[str, Any]) -> tuple[str, str, datetime] | None:
+    """The bot, who added it, and when, if that is what an audit log entry tells."""
+    if entry.get("action_type") != BOT_ADDED or not entry.get("user_id") or not entry.get("target_id"):
+        return None
+    at = _DISCORD_EPOCH + timedelta(milliseconds=int(entry["id"]) >> 22)
+    return str(entry["target_id"]), str(entry["user_id"]), at
 
 
 def user_name(user: Mapping[str, Any]) -> str:

@@ -18,6 +18,14 @@ class InviteSource(Protocol):
         ...
 
 
+class Adders(Protocol):
+    """Where it is known who added a bot."""
+
+    async def of(self, arrival: Arrival) -> str | None:
+        """The id of whoever added this bot, or None. May take some seconds; never raises."""
+        ...
+
+
 class Recorder(Protocol):
     """The asyncio side of the sequencer's thread."""
 

@@ -87,11 +87,11 @@ class Publishing:
         """The highest event id that any join has been given."""
         return self._outbox.last[JOINS]  # without the lock: the gateway's loop asks, and must not wait for a disk
 
-    def recent_joins(self) -> list[tuple[str, Record]]:
-        """The joins that the outbox still holds, published or not, with their event ids."""
+    def recent(self, log: str) -> list[tuple[str, Record]]:
+        """The records of a log that the outbox still holds, published or not, with their event ids."""
         with self._outbox.lock:
             held = [*self._outbox.waiting.values(), *(record for _, record in self._outbox.kept.values())]
-        return [(item.event_id, item.record) for item in held if item.log == JOINS]
+        return [(item.event_id, item.record) for item in held if item.log == log]
 
     def _wake_up(self) -> None:
         self._wake.set()

@@ -10,7 +10,7 @@ from joins.chain import Record, seal
 from joins.durable import folder_id, make_folder
 from joins.errors import InvalidRecord
 from joins.lease import Lease
-from joins.records import normal
+from joins.records import JOINS, normal
 from joins.redis_url import Client
 from joins.settings import Settings
 from producer.outbox import Arrival, Outbox
@@ -71,9 +71,9 @@ class Recorder:
         """The highest event id that any join has been given."""
         return self.publishing.position()
 
-    def recent(self) -> list[tuple[str, Record]]:
-        """The joins in the outbox that have a record, with their event ids."""
-        return self.publishing.recent_joins()
+    def recent(self, log: str = JOINS) -> list[tuple[str, Record]]:
+        """The records of a log that are in the outbox still, with their event ids."""
+        return self.publishing.recent(log)
 
     async def staff_of_code(self, guild_id: str, code: str) -> Staff | None:
         """The staff member to whom a code is assigned, or None."""

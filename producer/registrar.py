@@ -8,32 +8,46 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from joins.chain import Record
 from joins.errors import PermanentError
 from joins.records import JOINS
 from producer import attribution as attributions
 from producer.attribution import Attribution
 from producer.join_record import build
+from producer.known_joins import KnownJoins
 from producer.payloads import Arrival, waiting
 from producer.ports import Recorder
 from producer.staff_registry import Staff
+from producer.standing import staff_of
 
 log = logging.getLogger("producer")
 
 BACKOFF_CAP = 10.0  # seconds
+EARLIER_SECONDS = 2.0  # that the search for an earlier join may take
+REJOINED = "did_rejoin"
 
 
 class Registrar:
     """Shared by all guilds."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(
+        self,
+        recorder: Recorder,
+        known: KnownJoins | None = None,
+        recorded: Callable[[Record], Awaitable[None]] | None = None,
+    ) -> None:
+        """`known` is told of every arrival, `recorded` is called with every record of a join once it is durable."""
+        self._recorder, self._known, self._recorded = recorder, known, recorded
         self._complaints: set[str] = set()
 
     async def arrived(self, arrival: Arrival) -> None:
         """Makes the raw arrival durable. A fault is said once; the join is recorded all the same."""
+        if self._known:
+            self._known.learn(arrival)
         try:
             await self._recorder.arrived(arrival)
             self._complaints.discard("arrived")
@@ -42,6 +56,7 @@ class Registrar:
 
     async def record(self, joins: Sequence[tuple[Arrival, Attribution]]) -> None:
         """Records the joins in their order; returns when every one is durable."""
+        joins = [(arrival, await self._with_earlier(arrival, attribution)) for arrival, attribution in joins]
         staff = [await self._staff(arrival["guild_id"], attribution) for arrival, attribution in joins]
         # The tasks start in this order, so the sequencer takes them in it, and may make many durable with one fsync.
         await asyncio.gather(*(self._record(*join, who) for join, who in zip(joins, staff, strict=True)))
@@ -64,17 +79,39 @@ class Registrar:
                 await asyncio.sleep(delay * random.uniform(0.75, 1.25))
             else:
                 self._complaints.discard("record")
+                await self._tell(record)
                 return
+
+    async def _with_earlier(self, arrival: Arrival, attribution: Attribution) -> Attribution:
+        """For somebody who was here before, the earlier join is named where it is known."""
+        if self._known is None or REJOINED not in arrival["flags"]:
+            return attribution
+        try:
+            async with asyncio.timeout(EARLIER_SECONDS):
+                earlier = await self._known.latest(arrival["guild_id"], arrival["user_id"], arrival["timestamp"])
+        except TimeoutError:
+            return attribution
+        if earlier is None:
+            return attribution
+        return replace(attribution, evidence={**attribution.evidence, "earlier_join_id": earlier.join_id})
+
+    async def _tell(self, record: Record) -> None:
+        if self._recorded is None:
+            return
+        try:
+            await self._recorded(record)
+        except Exception:
+            log.exception("join %s is recorded, but a fault followed", record["join_id"])
 
     async def _staff(self, guild_id: str, attribution: Attribution) -> Staff | None:
         """Whom the code stands for: the assignment first, the inviter second."""
-        if attribution.invite_code is None:
-            return None
-        staff = await self._recorder.staff_of_code(guild_id, attribution.invite_code)
-        if staff or attribution.inviter_id is None:
-            return staff
-        name = await self._recorder.staff_name(guild_id, attribution.inviter_id)
-        return Staff(attribution.inviter_id, name or attribution.inviter_name)
+        return await staff_of(
+            self._recorder,
+            guild_id,
+            attribution.invite_code,
+            attribution.inviter_id,
+            attribution.inviter_name,
+        )
 
     def _complain(self, about: str, sentence: str) -> None:
         if about not in self._complaints:

@@ -1,0 +1,58 @@
+"""What is learnt about joins once they are recorded: confirmed by member search, and ended by a leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from joins.chain import Record
+from joins.records import CHANGES, JOINS
+from joins.redis_url import Client
+from producer.confirmation import Confirmation
+from producer.known_joins import KnownJoins
+from producer.leaves import Leaves
+from producer.member_search import MemberSearch
+from producer.recorder import Recorder
+from producer.unconfirmed import UnconfirmedStore
+
+STOP_SECONDS = 1.0  # for the leaves that are yet to be recorded
+
+
+class Following:
+    """One for all guilds. Without member search there is no `confirmation`."""
+
+    def __init__(self, redis: Client, recorder: Recorder, known: KnownJoins, search: MemberSearch | None) -> None:
+        self._recorder, self._known = recorder, known
+        self.confirmation = Confirmation(search, recorder, UnconfirmedStore(redis)) if search else None
+        self.leaves = Leaves(recorder, known, self.confirmation.left if self.confirmation else None)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def recorded(self, record: Record) -> None:
+        """A join was recorded."""
+        if self.confirmation:
+            await self.confirmation.recorded(record)
+
+    def decided(self, change: Record) -> None:
+        """A person recorded a change."""
+        if self.confirmation and change["change"].startswith("attribution_"):
+            self.confirmation.decided(change["join_id"])
+
+    def start(self) -> None:
+        """Takes over what the last start left, and begins."""
+        joins, changes = self._recorder.recent(JOINS), self._recorder.recent(CHANGES)
+        for join in [*self._recorder.unresolved(), *(record for _, record in joins)]:
+            self._known.learn(join)
+        self._tasks = [asyncio.create_task(self.leaves.run(), name="leaves")]
+        if self.confirmation:
+            working = self.confirmation.run([record for _, record in joins], [record for _, record in changes])
+            self._tasks.append(asyncio.create_task(working, name="confirmation"))
+
+    async def stop(self) -> None:
+        """Records the leaves that wait, within a moment; what waits to be confirmed is kept for the next start."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.leaves.finished(), STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.confirmation:
+            await self.confirmation.stop()
