@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -31,11 +32,15 @@ def install(
     recorder: Recorder,
     source: InviteSource,
     standing: Standing,
+    decided: Callable[[Record], None] | None = None,
 ) -> None:
-    """Puts every command on the tree."""
+    """Puts every command on the tree. `decided` is called with every change that a person has recorded."""
 
     async def record_change(change: Record) -> str:
-        return await recorder.record(CHANGES, change)
+        event = await recorder.record(CHANGES, change)
+        if decided:
+            decided(change)
+        return event
 
     async def invite_counts(guild_id: str) -> commands.InviteCounts:
         return await counts(source, guild_id)

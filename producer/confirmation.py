@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from joins.chain import Record
 from joins.errors import PermanentError, SearchUnavailable
 from joins.records import CHANGES, moment
-from producer import standing, verdict
+from producer import referral, verdict
 from producer.agenda import Agenda, Item
 from producer.found import Found
 from producer.member_search import MOST_IDS, OFF, REFUSED, SearchState
@@ -77,7 +77,7 @@ class Confirmation:
         """A join was recorded: it is to be confirmed, unless it is a bot's or comes from member search itself."""
         if record["source"] == "bot" or record["method"] == MEMBER_SEARCH or record["join_id"] in self._agenda:
             return
-        join = of_record(record, await standing.foreseen(self._recorder, record))
+        join = of_record(record, await referral.foreseen(self._recorder, record))
         self._store.put(join)
         self._add(join)
 
@@ -209,7 +209,7 @@ class Confirmation:
 
     async def _settle(self, item: Item, found: Found, settled: Counter[str]) -> None:
         join = item.join
-        staff = await standing.credited(self._recorder, join, found)
+        staff = await referral.credited(self._recorder, join, found)
         change = verdict.change(join, found, staff, datetime.now(UTC))
         try:
             await self._recorder.record(CHANGES, change)

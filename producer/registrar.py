@@ -21,8 +21,8 @@ from producer.join_record import build
 from producer.known_joins import KnownJoins
 from producer.payloads import Arrival, waiting
 from producer.ports import Recorder
+from producer.referral import staff_of
 from producer.staff_registry import Staff
-from producer.standing import staff_of
 
 log = logging.getLogger("producer")
 
