@@ -6,19 +6,21 @@ from typing import Any
 
 from discord import app_commands
 
-from commands import correct, errors_reply, export, lookup, staff, sync, view, vip
+from commands import correct, errors_reply, export, invite_status, lookup, staff, sync, view, vip
 from commands.credit import Policy
 from commands.refusals import PermissionMissing, Refused
 from commands.registry import Registry
-from commands.services import InviteCount, InviteCounts, Services, VanityCount
+from commands.services import GuildState, InviteCount, InviteCounts, Services, SinkState, VanityCount
 
 __all__ = [
+    "GuildState",
     "InviteCount",
     "InviteCounts",
     "PermissionMissing",
     "Policy",
     "Refused",
     "Services",
+    "SinkState",
     "VanityCount",
     "install",
 ]
@@ -32,6 +34,7 @@ def install(tree: app_commands.CommandTree[Any], services: Services) -> None:
     tree.add_command(view.command(services))
     tree.add_command(export.command(services))
     tree.add_command(sync.command(services, registry))
+    tree.add_command(invite_status.command(services))
     tree.add_command(correct.command(services, registry))
     tree.add_command(vip.command(services, registry))
     tree.add_command(staff.group(services, registry))

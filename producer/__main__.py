@@ -17,6 +17,7 @@ from joins.settings import Settings, load
 from producer import command_serving
 from producer.alerting import Alerting
 from producer.bot_adders import BotAdders
+from producer.condition import Condition
 from producer.connecting import quieten, stay_connected
 from producer.following import Following
 from producer.gateway import Gateway, use_api
@@ -29,7 +30,6 @@ from producer.recorder import Recorder
 from producer.registrar import Registrar
 from producer.remembering import Remembering
 from producer.rest import RestInvites
-from producer.standing import Standing
 
 log = logging.getLogger("producer")
 
@@ -106,7 +106,7 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
     if settings.alerts_channel_id:
         alerting = Alerting(gateway, redis, settings.alerts_channel_id, search.state)
         aside.append(asyncio.create_task(alerting.run(), name="alerting"))
-    standing = Standing(gateway, workers, redis, search.state)
+    condition = Condition(gateway, workers, redis, search.state)
     command_serving.install(gateway.tree, settings, recorder, source, standing, following.decided)
     following.start()
     workers.adopt(recorder.unresolved())

@@ -19,9 +19,9 @@ from joins.records import CHANGES
 from joins.redis_url import Client
 from joins.scripts import text
 from joins.settings import Settings
+from producer.condition import Condition
 from producer.ports import InviteSource, Recorder
 from producer.rest import FAILURES
-from producer.standing import Standing
 
 log = logging.getLogger("producer")
 
@@ -31,7 +31,7 @@ def install(
     settings: Settings,
     recorder: Recorder,
     source: InviteSource,
-    standing: Standing,
+    condition: Condition,
     decided: Callable[[Record], None] | None = None,
 ) -> None:
     """Puts every command on the tree. `decided` is called with every change that a person has recorded."""
@@ -50,8 +50,8 @@ def install(
         record_change,
         invite_counts,
         commands.Policy(settings.credit_policy),
-        standing.guild,
-        standing.sinks,
+        condition.guild,
+        condition.sinks,
     )
     commands.install(tree, services)
 
