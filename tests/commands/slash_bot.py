@@ -13,7 +13,7 @@ from command_logs import GUILD, Logs
 from discord import app_commands
 
 import commands
-from commands import InviteCount, InviteCounts, Services, VanityCount
+from commands import GuildState, InviteCount, InviteCounts, Services, SinkState, VanityCount
 from joins.chain import Record
 from ops.sandbox import Reply, Sandbox
 
@@ -30,6 +30,8 @@ class Scene:
     counts: InviteCounts | Exception = field(default_factory=lambda: InviteCounts({}))
     changes: list[Record] = field(default_factory=list)
     delay_s: float = 0.0
+    state: GuildState = field(default_factory=GuildState)
+    sinks: list[SinkState] | None = None
 
     async def ask(self, name: str, *, by: int | None = None, **options: Any) -> Reply:
         """A command by the owner, or by somebody else."""
@@ -48,6 +50,10 @@ class Scene:
             raise self.counts
         return self.counts
 
+    async def sink_states(self) -> list[SinkState] | None:
+        """What the test says of the sinks."""
+        return self.sinks
+
 
 @contextlib.asynccontextmanager
 async def scene(logs: Logs, sandbox: Sandbox) -> AsyncIterator[Scene]:
@@ -58,7 +64,14 @@ async def scene(logs: Logs, sandbox: Sandbox) -> AsyncIterator[Scene]:
     client._connection.guild_ready_timeout = 0.1
     tree: app_commands.CommandTree[Any] = app_commands.CommandTree(client)
     made = Scene(sandbox, logs, tree, guild.owner_id, helper.id)
-    commands.install(tree, Services(logs.folder, made.record_change, made.invite_counts))
+    services = Services(
+        logs.folder,
+        made.record_change,
+        made.invite_counts,
+        guild_state=lambda guild_id: made.state,
+        sink_states=made.sink_states,
+    )
+    commands.install(tree, services)
     running = asyncio.create_task(client.start(sandbox.token))
     try:
         await sandbox.wait_connected()

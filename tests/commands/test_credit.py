@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from commands.credit import Policy, credited
+from joins.settings import CREDIT_POLICIES
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,7 @@ def test_an_unsettled_join_that_could_come_first_makes_the_credit_provisional() 
 
 def test_nobody_joined_means_nobody_credited() -> None:
     assert credited([]).join is None
+
+
+def test_every_policy_can_be_set() -> None:
+    assert tuple(policy.value for policy in Policy) == CREDIT_POLICIES

@@ -100,3 +100,32 @@ def test_fifty_candidates_and_many_rejoins_fit(logs: Logs) -> None:
     assert "and 15 before these" in answer["Earlier Joins (20)"]
     assert "more" in answer["Candidates"]
     assert "Data Source" in answer
+
+
+@pytest.mark.parametrize(
+    ("staff", "policy", "who", "why"),
+    [
+        ([TRAVIS], Policy.FIRST_REFERRER, TRAVIS, "for this join: first referrer"),
+        ([TRAVIS, MARY, None], Policy.FIRST_REFERRER, TRAVIS, ": first referrer, rejoined twice since"),
+        ([None, TRAVIS, MARY], Policy.FIRST_REFERRER, TRAVIS, ": first referrer, rejoined once since"),
+        (
+            [TRAVIS, MARY, None],
+            Policy.LATEST_REFERRER,
+            MARY,
+            ": latest referrer, joined once before, rejoined once since",
+        ),
+        ([MEMBER, MARY], Policy.FIRST_REFERRER, MARY, "for this join: first referrer"),
+        ([TRAVIS] * 5, Policy.FIRST_REFERRER, TRAVIS, ": first referrer, rejoined 4 times since"),
+    ],
+)
+def test_the_credit_policy_is_shown_in_words(
+    logs: Logs, staff: list[str | None], policy: Policy, who: str, why: str
+) -> None:
+    for staff_id in staff:
+        logs.join(staff_id=staff_id, staff_username=None)
+    found = history.of_member(logs.folder, GUILD, MEMBER)
+    embed = lookup_embed.embed(found, Register(), credited(found.joins, policy), policy)
+    said = next(str(field.value) for field in embed.fields if field.name == "Credited To").splitlines()
+    assert who in said[0]
+    assert said[0].endswith(why)
+    assert said[-1] == f"Policy: {policy.sentence}, once a person, and never for oneself."
