@@ -76,6 +76,8 @@ def command(services: Services, registry: Registry) -> app_commands.Command[Any,
 
         async def approve(approved_by: str) -> str:
             try:
+                if await asyncio.to_thread(_credit, services, guild_id, user_id, staff, register) != found:
+                    raise Refused("it has changed meanwhile who is credited; run the command again.")
                 await upgrades.record(made, approved_by)
             except Refused as refused:
                 return f"Not recorded: {refused}"

@@ -23,7 +23,7 @@ class Permission:
 NEEDED = (
     Permission(0x20, "Manage Server", "the bot cannot see how often invites were used", essential=True),
     Permission(0x10, "Manage Channels", "no event tells when an invite is made or deleted"),
-    Permission(0x80, "View Audit Log", "cannot see who added a bot"),
+    Permission(0x80, "View Audit Log", "the bot cannot see who added another bot"),
 )
 
 

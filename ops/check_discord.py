@@ -21,6 +21,7 @@ def check_discord(settings: Settings) -> Iterator[Finding]:
         yield Finding(OK, "token", f"accepted, the bot is {discord_rest.me(settings)}")
         yield from _application(discord_rest.application(settings))
         yield from _guilds(settings)
+        yield from _alerts(settings)
     except DiscordUnreachable as error:
         yield failed("Discord", error)
     except StartupError as error:
@@ -45,6 +46,24 @@ def _guilds(settings: Settings) -> Iterator[Finding]:
         yield Finding(WARN, "servers", "the bot is in none", f"Make an invitation for it at {PORTAL} (OAuth2).")
     for guild in guilds:
         yield from _permissions(str(guild["name"]), int(guild["permissions"]))
+
+
+def _alerts(settings: Settings) -> Iterator[Finding]:
+    channel_id, what = settings.alerts_channel_id, "alerts channel"
+    if channel_id is None:
+        return
+    try:
+        channel = discord_rest.ask(settings, f"/channels/{channel_id}")
+    except DiscordUnreachable as error:
+        yield Finding(
+            WARN,
+            what,
+            f"the bot cannot see ALERTS_CHANNEL_ID {channel_id} ({str(error).rpartition(': ')[0]})",
+            "Correct the id (right-click the channel, Copy Channel ID), and give the bot View Channel and Send Messages "
+            "there.",
+        )
+        return
+    yield Finding(OK, what, f"#{channel.get('name') or channel_id} can be seen")
 
 
 def _permissions(guild: str, granted: int) -> Iterator[Finding]:

@@ -27,6 +27,8 @@ from producer.troubles import Seen
 
 log = logging.getLogger("producer.alerting")
 
+START = 1.0  # seconds between two glances at whether the client is ready
+
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
@@ -59,7 +61,7 @@ class Alerting:
     async def run(self) -> None:
         """Looks and posts until it is cancelled."""
         while True:
-            await asyncio.sleep(self._rhythm.every)
+            await asyncio.sleep(self._rhythm.every if self._client.is_ready() else min(self._rhythm.every, START))
             try:
                 await self._look()
             except Exception:

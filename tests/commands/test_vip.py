@@ -85,3 +85,13 @@ async def test_an_upgrade_in_ones_own_favour_takes_somebody_else(scene: Scene) -
     done = await scene.sandbox.click(reply, "Approve", user_id=scene.helper)
     assert f"credited to <@{scene.boss}>. Approved by <@{scene.helper}>" in done.content
     assert scene.changes[0]["approved_by"] == str(scene.helper)
+
+
+async def test_an_approval_after_the_credit_changed_records_nothing(scene: Scene) -> None:
+    join = scene.logs.join(staff_id=str(scene.boss), staff_username="boss")
+    reply = await scene.ask("vip_upgrade", user=MEMBER)
+    await reply.wait(lambda reply: bool(reply.followups))
+    scene.logs.correct(join)
+    done = await scene.sandbox.click(reply, "Approve", user_id=scene.helper)
+    assert "Not recorded: it has changed meanwhile who is credited" in done.content
+    assert scene.changes == []

@@ -63,6 +63,10 @@ class Discord:
             query = parse_qs(parts.query)
             later = [guild for guild in self.guilds if int(guild["id"]) > int(query["after"][0])]
             return 200, later[: int(query["limit"][0])]
+        if parts.path == "/channels/123456789012345678":
+            return 200, {"id": "123456789012345678", "name": "alerts"}
+        if parts.path.startswith("/channels/"):
+            return 404, {"message": "Unknown Channel", "code": 10003}
         return 500, {}
 
 
@@ -142,6 +146,15 @@ def test_each_missing_permission_is_named_as_discord_names_it(
 def test_a_bot_in_no_server_is_told_so(configured: Callable[..., Settings], discord: Discord) -> None:
     discord.guilds = []
     assert (WARN, "servers") in states(check_discord(configured()))
+
+
+def test_an_alerts_channel_that_the_bot_cannot_see_is_a_warning(configured: Callable[..., Settings]) -> None:
+    *_, seen = check_discord(configured(alerts_channel_id="123456789012345678"))
+    assert (seen.state, seen.what, seen.detail) == (OK, "alerts channel", "#alerts can be seen")
+    *_, unseen = check_discord(configured(alerts_channel_id="999999999999999999"))
+    assert (unseen.state, unseen.what) == (WARN, "alerts channel")
+    assert "404" in unseen.detail
+    assert "View Channel" in (unseen.remedy or "")
 
 
 def test_every_page_of_servers_is_read(configured: Callable[..., Settings], discord: Discord) -> None:

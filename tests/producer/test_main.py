@@ -147,3 +147,26 @@ async def test_the_commands_are_registered_only_when_they_changed(
                 await sandbox.wait_disconnected()
                 assert process.returncode == 0
         assert len([request for request in sandbox.requests if request.method == "PUT"]) == 1
+
+
+async def test_what_is_missing_is_told_in_the_alerts_channel_and_by_invite_status(
+    redis_client: Client, server_url: str, tmp_path: Path
+) -> None:
+    async with Sandbox() as sandbox:
+        guild = sandbox.add_guild("PipVault")
+        channel = sandbox.add_channel(guild.id, "alerts").id
+        sandbox.set_bot_permissions(guild.id, ["VIEW_CHANNEL", "SEND_MESSAGES", "MANAGE_CHANNELS", "VIEW_AUDIT_LOG"])
+        async with producer(environment(sandbox, server_url, tmp_path, ALERTS_CHANNEL_ID=str(channel))) as process:
+            await sandbox.wait_commands("invite_status", timeout=20)
+            async with asyncio.timeout(20):
+                while not sandbox.messages(channel):  # noqa: ASYNC110 - a test polls
+                    await asyncio.sleep(0.05)
+            reply = await sandbox.invoke(guild.id, guild.owner_id, "invite_status")
+            process.send_signal(signal.SIGTERM)
+            stdout, _ = await asyncio.wait_for(process.communicate(), 15)
+    (message,) = sandbox.messages(channel)
+    assert message.content.startswith("⚠️ **PipVault**: my permission **Manage Server** is missing")
+    assert "⚠️ **Manage Server** is missing" in reply.text
+    assert "Discord does not show them to me" in reply.text
+    assert "⚠️ is gone · `json`" in reply.text
+    assert "Traceback" not in stdout.decode()
