@@ -43,7 +43,7 @@ LONGEST_GAP = timedelta(days=1)  # without listening; older evidence is dropped
 PAUSE = 0.2  # seconds between two writes: many looks in a row are one write
 RETRY = 5.0  # seconds between tries while Redis is away
 PAGE = 500  # entries of the stream in one read
-BACKFILL = "backfill"  # the method of records of members who joined long ago: they claim no use of today
+BACKFILLED = "backfilled"  # the flag of members who joined long ago: they claim no use of today
 UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
@@ -141,7 +141,7 @@ def _since(client: Client, judged: Mapping[str, str], recent: Iterable[tuple[str
 
     def take(place: str, record: Record) -> None:
         above = judged.get(record["guild_id"])
-        if above and event_id.is_above(place, above) and record["method"] != BACKFILL and record["source"] != "bot":
+        if above and event_id.is_above(place, above) and _claims(record):
             found[record["guild_id"]][record["join_id"]] = record
 
     for place, record in recent:
@@ -156,6 +156,10 @@ def _since(client: Client, judged: Mapping[str, str], recent: Iterable[tuple[str
                 continue  # the sinks condemn it
         position = text(entries[-1][0]) if len(entries) == PAGE else None
     return {guild_id: list(records.values()) for guild_id, records in found.items()}
+
+
+def _claims(record: Record) -> bool:
+    return record["source"] != "bot" and BACKFILLED not in record["flags"]
 
 
 def _debtor(evidence: Evidence, record: Record) -> Waiting:

@@ -30,6 +30,7 @@ from producer.guild_workers import GuildWorkers
 from producer.known_joins import Known
 from producer.listened import MARGIN, Listened
 from producer.payloads import Arrival
+from producer.verdict import MEMBER_SEARCH
 
 log = logging.getLogger("producer")
 
@@ -41,7 +42,6 @@ SEARCH_PATIENCE = 10.0  # seconds that a search may wait for a guild that is bei
 RETRY, LONGEST_RETRY = 1.0, 300.0  # seconds between tries while Discord does not answer
 SAME = timedelta(seconds=2)  # two times of joining of one user that are no further apart are one join
 RECONCILED = "reconciled"  # the flag of a join that no event announced
-MEMBER_SEARCH = "member_search"
 
 
 class Members(Protocol):
@@ -107,7 +107,6 @@ class Reconciling:
         self._queue: asyncio.Queue[Presence] = asyncio.Queue()
         self._away: set[str] = set()  # guilds whose shard has lost its connection
         self._session_began = datetime.now(UTC)
-        self.patience = PATIENCE
 
     def new_session(self) -> None:
         """READY: its guilds follow, each with an event of its own."""
@@ -121,7 +120,7 @@ class Reconciling:
         self._present[guild_id] = presence
         self._away.discard(guild_id)
         self._queue.put_nowait(presence)
-        asyncio.get_running_loop().call_later(self.patience, self._judge, presence)
+        asyncio.get_running_loop().call_later(PATIENCE, self._judge, presence)
         return True
 
     def gone(self, guild_id: str) -> None:

@@ -14,8 +14,8 @@ from factories import GUILD, join
 from joins import keys
 from joins.chain import Record
 from joins.json_format import to_line
-from joins.redis_url import Client, connect
 from joins.records import EXACT, JOINS, timestamp
+from joins.redis_url import Client, connect
 from joins.settings import Settings
 from producer import evidence_json, evidence_store
 from producer.attribution import attribute
@@ -97,7 +97,7 @@ def test_joins_that_were_judged_with_it_already_or_used_no_invite_claim_nothing(
     keep(redis_client, Evidence(Snapshot(T0, {"a": invite("a", 5)})))
     publish(redis_client, JUDGED, join(1))
     publish(redis_client, "1761921060000-0", join(2, source="bot"))
-    publish(redis_client, "1761921060001-0", join(3, method="backfill"))
+    publish(redis_client, "1761921060001-0", join(3, flags=["backfilled"]))
     publish(redis_client, "1761921060002-0", join(4, guild_id="9"))
     evidence = load(redis_client)
     assert evidence is not None
@@ -170,7 +170,7 @@ async def test_evidence_waits_while_redis_is_away(
     store._client = redis_client
     running = asyncio.create_task(store.run())
     async with asyncio.timeout(5):
-        while not redis_client.hexists(keys.EVIDENCE, GUILD):
+        while not redis_client.hexists(keys.EVIDENCE, GUILD):  # noqa: ASYNC110 - a test polls
             await asyncio.sleep(0.01)
     running.cancel()
     away.close()
