@@ -59,8 +59,8 @@ def _alerts(settings: Settings) -> Iterator[Finding]:
             WARN,
             what,
             f"the bot cannot see ALERTS_CHANNEL_ID {channel_id} ({str(error).rpartition(': ')[0]})",
-            "Correct the id (right-click the channel, Copy Channel ID), and give the bot View Channel and Send Messages "
-            "there.",
+            "Correct the id (right-click the channel, Copy Channel ID), and give the bot View Channel and Send "
+            "Messages there.",
         )
         return
     yield Finding(OK, what, f"#{channel.get('name') or channel_id} can be seen")

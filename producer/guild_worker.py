@@ -64,6 +64,7 @@ class GuildWorker:
         self._empty.set()
         self._quiet_looks = 0
         self._next_look: float | None = None
+        self._permitted_at: datetime | None = None  # when the bot was last seen to have the permission
 
     @property
     def pending(self) -> int:
@@ -137,6 +138,7 @@ class GuildWorker:
 
     def permitted(self) -> None:
         """The bot may read the invites: a look that was refused is repeated at once, so that the next join is known."""
+        self._permitted_at = datetime.now(UTC)
         if self.evidence.baseline is not None and not self.evidence.baseline.permitted:
             self.resync(missed=False)
 
@@ -167,7 +169,9 @@ class GuildWorker:
             await self._wake.wait()
             return
         try:
-            await asyncio.wait_for(self._wake.wait(), max(self._next_look - self._clock(), 0))
+            # Not `wait_for`: up to Python 3.11 it may swallow a cancellation that comes together with the event.
+            async with asyncio.timeout(max(self._next_look - self._clock(), 0)):
+                await self._wake.wait()
         except TimeoutError:
             return
 
@@ -254,7 +258,8 @@ class GuildWorker:
         self._quiet_looks = self._quiet_looks + 1 if alone else 0
         delay = self._pace.quiet[min(self._quiet_looks, len(self._pace.quiet) - 1)]
         if after is not None and not after.permitted:
-            self._next_look = self._clock() + self._pace.refused
+            granted_meanwhile = self._permitted_at is not None and after.taken_at <= self._permitted_at
+            self._next_look = 0.0 if granted_meanwhile else self._clock() + self._pace.refused
         elif after is None or self.evidence.debtors or self.evidence.gap:
             self._next_look = self._clock() + delay
         else:
