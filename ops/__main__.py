@@ -19,6 +19,7 @@ COMMANDS = {
     "up": ("ops.up:up", "Run every process on this machine, each restarted on its own."),
     "status": ("ops.status:status", "Show each sink's head, backlog and trouble."),
     "doctor": ("ops.doctor:doctor", "Check settings, Discord, Redis, disk and cloud, with a remedy for each fault."),
+    "backfill": ("ops.backfill:backfill", "Record members who joined before the log began."),
     "demo": ("ops.demo:demo", "Show it all at work against a sandbox Discord."),
     "health": ("ops.health:health", "Answer /healthz on PORT."),
 }

@@ -1,8 +1,9 @@
-"""The few questions that start-up and `doctor` ask Discord's REST API, with the standard library alone."""
+"""The few questions that commands ask Discord's REST API, with the standard library alone."""
 
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException
@@ -15,6 +16,8 @@ API_URL = "https://discord.com/api/v10"
 # Discord's front turns away clients that do not name themselves so.
 USER_AGENT = "DiscordBot (persistent-invite-log, 0.1.0)"
 TIMEOUT = 5.0  # seconds for one answer
+TRIES, PATIENT_TIMEOUT = 8, 30.0  # of a question that may wait, and the seconds for each of its answers
+LONGEST_WAIT = 60.0  # seconds between two of its tries, unless Discord names a longer one
 PAGE = 200  # guilds in one answer, Discord's maximum
 
 
@@ -37,6 +40,49 @@ def ask(settings: Settings, path: str) -> Any:
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise DiscordUnreachable(f"{base} does not answer ({reason}): check the network.") from None
+
+
+def ask_patiently(settings: Settings, path: str, body: Any = None) -> tuple[int, Any]:
+    """The status and JSON that Discord answers to GET `path`, or to POST when there is a body.
+
+    Waits as rate limits say, and tries again while Discord is out of order; a refusal is an answer too. Raises
+    TokenMissing, TokenRefused, DiscordUnreachable.
+    """
+    base = (settings.discord_api_url or API_URL).rstrip("/")
+    headers = {"Authorization": f"Bot {settings.token}", "User-Agent": USER_AGENT, "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    reason: object = None
+    for tried in range(TRIES):
+        request = urllib.request.Request(base + path, data, headers)
+        wait = min(2.0**tried, LONGEST_WAIT)
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENT_TIMEOUT) as answer:
+                content = json.load(answer)
+                if answer.headers.get("X-RateLimit-Remaining") == "0":
+                    time.sleep(float(answer.headers.get("X-RateLimit-Reset-After") or 0))
+                return answer.status, content
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 401 and body is None:
+                    raise TokenRefused("Discord does not accept DISCORD_TOKEN: run `invitelog doctor`.") from None
+                said = _json(error)
+            if error.code == 429:
+                wait = float(said.get("retry_after") or error.headers.get("Retry-After") or wait)
+            elif error.code < 500:
+                return error.code, said
+            reason = f"{error.code} {error.reason}"
+        except (OSError, HTTPException, ValueError) as error:
+            reason = getattr(error, "reason", error)
+        time.sleep(wait)
+    raise DiscordUnreachable(f"{base} does not answer {path} ({reason}): try later.")
+
+
+def _json(answer: Any) -> dict[str, Any]:
+    try:
+        content = json.load(answer)
+    except (OSError, HTTPException, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def me(settings: Settings) -> str:

@@ -107,8 +107,8 @@ class Pipeline:
 
 
 @contextmanager
-def pipeline(folder: Path) -> Iterator[Pipeline]:
-    """A running pipeline with an empty sandbox Discord."""
+def pipeline(folder: Path, prepare: Callable[[SandboxClient], object] = lambda _: None) -> Iterator[Pipeline]:
+    """A running pipeline with a sandbox Discord, empty but for what `prepare` does before the first start."""
     command = [sys.executable, "-m", "ops.sandbox", "--port", "0", "--token", TOKEN]
     discord = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert discord.stdout is not None
@@ -116,6 +116,7 @@ def pipeline(folder: Path) -> Iterator[Pipeline]:
     running = Pipeline(folder, SandboxClient(address))
     running.cloud.mkdir()
     try:
+        prepare(running.discord)
         running.start_all()
         yield running
     finally:

@@ -1,0 +1,122 @@
+"""Members who were there before the log began, as records of their joins; and which of them have a record already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from commands.database import Database
+from commands.refusals import NoDatabase
+from joins import keys
+from joins.chain import Record
+from joins.errors import InviteLogError
+from joins.records import EXACT, JOINS, UNKNOWN, moment, normal
+from joins.redis_url import Client
+from joins.scripts import text
+from ops.member_pages import Page
+from producer import attribution as attributions
+from producer import payloads
+from producer.attribution import Attribution
+from producer.evidence_store import BACKFILLED
+from producer.found import Found
+from producer.join_record import build
+from producer.listened import FIRST
+from producer.payloads import Arrival
+from producer.staff_registry import Staff, StaffRegistry
+from producer.verdict import MEMBER_SEARCH
+
+BACKFILL = "backfill"  # the method where nothing but the time of joining is known
+YOUNGEST = timedelta(minutes=10)  # who joined later is the producer's to record, unless it began to listen later still
+SAME = timedelta(seconds=2)  # two times of joining of one user that are no further apart are one join
+
+
+class History:
+    """Makes records of one guild's members. Its memory is that of one page."""
+
+    def __init__(self, client: Client, folder: Path, guild: Mapping[str, Any], bot_id: str) -> None:
+        """Raises redis errors, and InviteLogError when nobody here can say which joins have a record."""
+        self._client, self._folder, self._bot_id = client, folder, bot_id
+        self._id, self._name = str(guild["id"]), guild.get("name")
+        self._staff = StaffRegistry()
+        self._staff.load(client)
+        now = datetime.now(UTC)
+        first = client.hget(keys.LISTENED, FIRST)
+        self._until = max(moment(text(first)), now - YOUNGEST) if first else now
+        if client.hexists(keys.TRIMMED, JOINS) and not _has_database(folder):
+            raise InviteLogError(
+                f"{folder} holds no database of the joins, so which members have a record cannot be seen from here: "
+                "run this on the machine of the sqlite consumer, with its INVITE_LOGS_DIR."
+            )
+
+    def records(self, page: Page) -> list[Record]:
+        """The records of those members of the page who have none."""
+        arrivals = [self._arrival(member) for member in page.members if member.get("joined_at")]
+        old = [a for a in arrivals if a["user_id"] != self._bot_id and moment(a["timestamp"]) <= self._until]
+        known = self._known(old)
+        new = [arrival for arrival in old if arrival["join_id"] not in known]
+        return [self._record(arrival, page.found.get(arrival["user_id"])) for arrival in new]
+
+    def _arrival(self, member: Mapping[str, Any]) -> Arrival:
+        return payloads.arrival({**member, "guild_id": self._id}, self._name, datetime.now(UTC))
+
+    def _record(self, arrival: Arrival, found: Found | None) -> Record:
+        joined = {**arrival, "flags": [*arrival["flags"], BACKFILLED]}
+        if arrival["bot"]:
+            return normal(JOINS, build(joined, attributions.bot(payloads.waiting(arrival)), None, datetime.now(UTC)))
+        if found is None:
+            attribution = Attribution(arrival["join_id"], "unknown", BACKFILL, UNKNOWN)
+            return normal(JOINS, build(joined, attribution, None, datetime.now(UTC)))
+        attribution = Attribution(
+            arrival["join_id"],
+            found.source,
+            MEMBER_SEARCH,
+            EXACT if found.settles else UNKNOWN,
+            invite_code=found.invite_code,
+            inviter_id=found.inviter_id,
+        )
+        return normal(JOINS, build(joined, attribution, self._staff_of(found), datetime.now(UTC)))
+
+    def _staff_of(self, found: Found) -> Staff | None:
+        if found.invite_code is None:
+            return None
+        assigned = self._staff.of_code(self._id, found.invite_code)
+        if assigned or found.inviter_id is None:
+            return assigned
+        return Staff(found.inviter_id, self._staff.name(self._id, found.inviter_id))
+
+    def _known(self, arrivals: Sequence[Arrival]) -> set[str]:
+        """The ids of those joins that have a record, or are about to have one."""
+        if not arrivals:
+            return set()
+        ids = [arrival["join_id"] for arrival in arrivals]
+        found: list[Any] = [*self._client.hmget(keys.PUBLISHED, ids)]
+        about: list[Any] = [*self._client.hmget(keys.ARRIVALS, ids)]
+        known = {join_id for join_id, *values in zip(ids, found, about, strict=True) if any(values)}
+        times = self._recorded([arrival["user_id"] for arrival in arrivals])
+        for arrival in arrivals:
+            joined_at = moment(arrival["timestamp"])
+            if any(abs(moment(time) - joined_at) <= SAME for time in times.get(arrival["user_id"], ())):
+                known.add(arrival["join_id"])
+        return known
+
+    def _recorded(self, user_ids: Sequence[str]) -> dict[str, list[str]]:
+        marks = ", ".join("?" * len(user_ids))
+        sql = f"select user_id, timestamp from joins where guild_id = ? and user_id in ({marks})"
+        times: dict[str, list[str]] = {}
+        try:
+            with Database(self._folder) as database:
+                for user_id, time in database.rows(sql, self._id, *user_ids):
+                    times.setdefault(user_id, []).append(time)
+        except NoDatabase:
+            return {}  # nothing was trimmed from the stream yet, so it tells of every join
+        return times
+
+
+def _has_database(folder: Path) -> bool:
+    try:
+        with Database(folder):
+            return True
+    except NoDatabase:
+        return False
