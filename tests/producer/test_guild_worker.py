@@ -232,3 +232,27 @@ async def test_stopping_finishes_the_joins_that_wait_without_waiting_for_better_
     await asyncio.sleep(0.05)
     assert await workers.stop(5.0) == 0
     assert (await recorder.wait_for(1))[0]["method"] == "no_difference"
+
+
+@pytest.mark.parametrize("during", [True, False])
+async def test_a_granted_permission_is_used_at_once_even_while_a_look_is_being_refused(
+    scene: Scene, during: bool
+) -> None:
+    scene.worker._pace = replace(scene.worker._pace, refused=300.0)
+    scene.invites.permitted = False
+
+    def grant() -> None:
+        scene.worker.permitted()
+        asyncio.get_running_loop().call_soon(setattr, scene.invites, "permitted", True)
+
+    if during:
+        scene.invites.during = grant
+    scene.worker.join(arrival("john", 1))
+    (record,) = await scene.recorder.wait_for(1)
+    assert record["method"] == "no_permission"
+    if not during:
+        await asyncio.sleep(0.05)
+        grant()
+    async with asyncio.timeout(5):
+        while not (scene.worker.evidence.baseline and scene.worker.evidence.baseline.permitted):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
