@@ -59,7 +59,8 @@ class BotAdders:
             return adder
         asking = self._asking.setdefault(key, asyncio.Event())
         try:
-            await asyncio.wait_for(asking.wait(), self._wait)
+            async with asyncio.timeout(self._wait):
+                await asking.wait()
         except TimeoutError:
             pass
         finally:

@@ -7,6 +7,7 @@ that cannot be settled stays as it was recorded, and the log says why.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -107,10 +108,10 @@ class Confirmation:
             wait = self._start_due()
             if not loaded or not saved:
                 wait = min(wait, self._pace.retry)
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait)
-            except TimeoutError:
-                continue
+            # Not `wait_for`: up to Python 3.11 it may swallow a cancellation that comes together with the event.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     async def stop(self) -> None:
         """Ends what is under way and keeps what waits. `run` must have ended."""

@@ -119,7 +119,8 @@ class Looking:
     async def _pause(self, seconds: float) -> None:
         """Sleeps, but not once the process is told to stop."""
         try:
-            await asyncio.wait_for(self._hurry.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
         except TimeoutError:
             return
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from producer_fakes import FakeRecorder
 
+from joins.chain import Record
 from ops.sandbox import Sandbox
 from producer.gateway import Gateway
 from producer.guild_workers import GuildWorkers
+from producer.known_joins import KnownJoins
 from producer.looking import Pace
 
 PACE = Pace(recheck=0.4, settle=3.0, retry=5.0, backoff=0.1, quiet=(0.4,), refused=0.5)
@@ -36,6 +38,13 @@ class Community:
     client: Gateway
     workers: GuildWorkers
     running: asyncio.Task[None]
+    known: KnownJoins
+    recorded: list[Callable[[Record], Awaitable[None]]] = field(default_factory=list)
+
+    async def tell(self, record: Record) -> None:
+        """Calls what `recorded` holds, as the registrar does with each record."""
+        for told in self.recorded:
+            await told(record)
 
     async def snapshot(self) -> None:
         """Until the guild's first snapshot is there."""

@@ -12,8 +12,11 @@ from discord.gateway import DiscordWebSocket
 from producer_fakes import FakeRecorder
 
 from ops.sandbox import Sandbox
+from producer.bot_adders import BotAdders
 from producer.gateway import use_api
 from producer.guild_workers import GuildWorkers
+from producer.known_joins import KnownJoins
+from producer.leaves import Leaves
 from producer.registrar import Registrar
 from producer.rest import RestInvites
 
@@ -30,13 +33,18 @@ async def community(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Community]
         maria = sandbox.add_member(guild.id, "maria")
         recorder, client = FakeRecorder(), TestGateway()
         client._connection.guild_ready_timeout = 0.1
-        workers = client.workers = GuildWorkers(RestInvites(client), Registrar(recorder), PACE)
-        running = asyncio.create_task(client.start(sandbox.token))
-        scene = Community(sandbox, guild.id, maria.id, recorder, client, workers, running)
+        known = KnownJoins()
+        leaves = Leaves(recorder, known)
+        client.leaves, client.adders = leaves, BotAdders(client, wait=0.5)
+        registrar = Registrar(recorder, known, lambda record: scene.tell(record))
+        workers = client.workers = GuildWorkers(RestInvites(client), registrar, PACE, adders=client.adders)
+        running, leaving = asyncio.create_task(client.start(sandbox.token)), asyncio.create_task(leaves.run())
+        scene = Community(sandbox, guild.id, maria.id, recorder, client, workers, running, known)
         scene.invite("maria", uses=5)
         scene.invite("travis")
         await scene.snapshot()
         yield scene
         await workers.stop(1.0)
+        leaving.cancel()
         await client.close()
-        await asyncio.gather(running, return_exceptions=True)
+        await asyncio.gather(running, leaving, return_exceptions=True)

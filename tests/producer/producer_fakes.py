@@ -10,7 +10,7 @@ from typing import Any
 
 from joins.chain import Record, seal
 from joins.errors import FetchFailed
-from joins.records import join_id, normal, timestamp
+from joins.records import CHANGES, join_id, normal, timestamp
 from producer.looking import Pace
 from producer.payloads import Arrival
 from producer.snapshot import Invite, Snapshot, Vanity
@@ -26,6 +26,7 @@ class FakeRecorder:
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
         self.records: dict[str, Record] = {}
+        self.changes: dict[str, Record] = {}
         self.assigned: dict[str, Staff] = {}
         self.failures: list[Exception] = []  # raised by the next calls of `record`
 
@@ -36,6 +37,9 @@ class FakeRecorder:
         await asyncio.sleep(0)
         if self.failures:
             raise self.failures.pop(0)
+        if log == CHANGES:
+            self.changes.setdefault(record["change_id"], normal(log, seal(normal(log, record))))
+            return f"{len(self.changes)}-0"
         assert record["join_id"] in {arrival["join_id"] for arrival in self.arrivals}, "durable before it is recorded"
         self.records.setdefault(record["join_id"], normal(log, seal(normal(log, record))))
         return f"{len(self.records)}-0"
@@ -52,6 +56,13 @@ class FakeRecorder:
             while len(self.records) < count:  # noqa: ASYNC110 - a test polls
                 await asyncio.sleep(0.005)
         return list(self.records.values())
+
+    async def changes_of(self, count: int, kind: str = "", seconds: float = 10.0) -> list[Record]:
+        """The first changes of a kind (all, when it is empty), once there are `count`."""
+        async with asyncio.timeout(seconds):
+            while len(found := [c for c in self.changes.values() if c["change"].startswith(kind)]) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        return found
 
     async def of(self, name: str, seconds: float = 10.0) -> Record:
         """The record of the member of this name; the latest when there are several."""
