@@ -82,6 +82,7 @@ class GuildWorker:
         self._seen[arrival["join_id"]] = None
         if len(self._seen) > REMEMBERED_JOINS:
             self._seen.popitem(last=False)
+        self._registrar.heard(arrival)
         task = asyncio.create_task(asyncio.sleep(0) if durable else self._registrar.arrived(arrival))
         joining = _Joining(arrival, payloads.waiting(arrival), task, settled)
         self._empty.clear()

@@ -44,10 +44,13 @@ class Registrar:
         self._recorder, self._known, self._recorded = recorder, known, recorded
         self._complaints: set[str] = set()
 
-    async def arrived(self, arrival: Arrival) -> None:
-        """Makes the raw arrival durable. A fault is said once; the join is recorded all the same."""
+    def heard(self, arrival: Arrival) -> None:
+        """Takes note of an arrival at once: the member may leave with the next event."""
         if self._known:
             self._known.learn(arrival)
+
+    async def arrived(self, arrival: Arrival) -> None:
+        """Makes the raw arrival durable. A fault is said once; the join is recorded all the same."""
         try:
             await self._recorder.arrived(arrival)
             self._complaints.discard("arrived")

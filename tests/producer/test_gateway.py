@@ -102,15 +102,17 @@ async def test_a_missing_permission_is_recorded_and_recovers(community: Communit
     assert (record["method"], *shown(record)) == ("no_permission", "unknown", None, None, None)
 
 
-async def test_a_member_who_comes_again_is_a_new_record_with_a_flag(community: Community) -> None:
+async def test_a_member_who_comes_again_is_a_new_record_that_names_the_earlier_one(community: Community) -> None:
     first = await community.sandbox.join(community.guild_id, "john", code="maria")
-    await community.recorder.wait_for(1)
+    (before,) = await community.recorder.wait_for(1)
+    assert "earlier_join_id" not in before["evidence"]
     await community.sandbox.leave(community.guild_id, first.user_id)
     await community.sandbox.join(community.guild_id, first.user_id, code="travis")
     again = (await community.recorder.wait_for(2))[1]
     assert again["user_id"] == str(first.user_id)
     assert shown(again) == ("exact", "travis", 0, 1)
     assert "did_rejoin" in again["flags"]
+    assert again["evidence"]["earlier_join_id"] == before["join_id"]
 
 
 async def test_a_rejoin_whose_leave_was_missed_is_not_dropped(community: Community) -> None:
