@@ -1,6 +1,7 @@
 # Everything runs from .venv, made at the first use from the locked requirements. Once it is there nothing is downloaded.
 PYTHON ?= python3
 ARGS ?=
+N ?= 200
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
@@ -8,7 +9,7 @@ UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test lint lock clean
+.PHONY: help demo run test kills lint lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +22,9 @@ run: .venv/.runtime  ## Every process on this machine; settings from the environ
 
 test: .venv/.dev  ## All tests (ARGS=… for pytest)
 	@$(BIN)/python -m pytest $(ARGS)
+
+kills: .venv/.dev  ## Kills the producer N times (default 200) at random moments of a guild's history, and judges the logs
+	@KILLS=$(N) $(BIN)/python -m pytest tests/producer/test_killed.py --capture=tee-sys
 
 lint: .venv/.dev  ## Style and strict types
 	@$(BIN)/ruff check .

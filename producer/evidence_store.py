@@ -130,7 +130,7 @@ def _stale(evidence: Evidence, judged: str, trimmed: str, listened: datetime | N
         return "it holds no snapshot"
     if event_id.is_above(trimmed, judged):
         return "more joins were recorded since than the stream holds"
-    if listened is None or now - listened > LONGEST_GAP:
+    if now - max(listened or evidence.baseline.taken_at, evidence.baseline.taken_at) > LONGEST_GAP:
         return "nobody has listened for longer than a day"
     return None
 

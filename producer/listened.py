@@ -8,6 +8,7 @@ before it are only ever recorded by `invitelog backfill`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,7 @@ log = logging.getLogger("producer")
 FIRST = "first"  # the field of the first start of all
 MARGIN = timedelta(seconds=120)  # discord.py notices a dead connection within about 100 s: a heartbeat and its patience
 EVERY = 30.0  # seconds between two writes
+GATHER = 0.2  # seconds in which guilds that are newly listened to share a write
 
 
 class Listened:
@@ -34,6 +36,7 @@ class Listened:
         self.times: dict[str, datetime] = {}
         self._first = datetime.now(UTC)
         self._listening: set[str] = set()
+        self._wake = asyncio.Event()
 
     def load(self, recorded: datetime | None) -> None:
         """Reads the times; the first start is written here, so this comes before identifying. Raises redis errors.
@@ -58,6 +61,7 @@ class Listened:
         """The guild is listened to, and nobody who joined up to `since` is missing."""
         self.times[guild_id] = since
         self._listening.add(guild_id)
+        self._wake.set()
 
     def pause(self, guild_id: str) -> None:
         """The guild is not listened to any more, or not everybody is known who joined before."""
@@ -66,8 +70,11 @@ class Listened:
     async def run(self) -> None:
         """Writes the times until it is cancelled."""
         while True:
+            self._wake.clear()
             await self.write()
-            await asyncio.sleep(EVERY)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), EVERY)
+                await asyncio.sleep(GATHER)
 
     async def write(self) -> None:
         """Moves the times of the guilds listened to forward. A fault is said; the next write makes up for it."""

@@ -16,6 +16,9 @@ from .gateway import Gateway
 from .models import AuditEntry, Channel, Guild, Invite, Join, Member, Role, Source, User
 from .world import World, WorldError
 
+BEFORE = timedelta(hours=1)
+"""How long ago somebody joined who was there before the story, unless the story says when."""
+
 
 class Actions:
     """Changes to the world, told to every client that may know."""
@@ -87,14 +90,15 @@ class Actions:
     ) -> Member:
         """Somebody who was there before the story: no event, no ledger entry.
 
-        `permissions` are given through a role of the member's own. `joined_at` is UTC, a datetime or ISO text;
+        `permissions` are given through a role of the member's own. `joined_at` is UTC, a datetime or
+        ISO text, by default an hour ago;
         `source`, `code` and `inviter` are what member search tells of that join.
         """
         guild = self.world.guild(guild_id)
         user = self._user(who, display_name, bot, user_id)
         bits = perms.parse(permissions)
         roles = [self.add_role(guild_id, f"role of {user.username}", bits).id] if bits else []
-        at = datetime.fromisoformat(joined_at) if isinstance(joined_at, str) else joined_at
+        at = datetime.fromisoformat(joined_at) if isinstance(joined_at, str) else joined_at or self.world.now() - BEFORE
         member = self.world.add_member(guild, user, roles=roles, joined_at=at)
         member.source, member.code, member.inviter_id = source, code, inviter
         return member

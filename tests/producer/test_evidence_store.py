@@ -139,7 +139,9 @@ def test_evidence_that_is_stale_is_dropped_with_a_line_in_the_log(
     assert "more joins were recorded since than the stream holds" in caplog.text
     redis_client.delete(keys.TRIMMED)
     keep(redis_client)
-    assert load(redis_client, listened=NOW - timedelta(days=2)) is None
+    later = NOW + timedelta(days=2)
+    assert evidence_store.load(redis_client, [], {GUILD: later - timedelta(hours=1)}, later), "a quiet guild"
+    assert not evidence_store.load(redis_client, [], {GUILD: NOW}, later)
     assert "nobody has listened for longer than a day" in caplog.text
 
 

@@ -1,0 +1,84 @@
+"""kill -9 of the producer at random moments of a guild's history: every join is logged once, no named code is wrong.
+
+`make kills N=200` runs it longer. The history is seeded; the moments of the kills depend on the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+from tests.ops.pipeline import DEADLINE, Pipeline, pipeline
+
+KILLS = int(os.environ.get("KILLS", "8"))
+SEED = int(os.environ.get("KILLS_SEED", "20251031"))
+LIVES = (0.4, 6.0)  # seconds from a start of the producer to its end: it needs about two to be connected
+
+
+class History:
+    """What happens in the guild: joins alone and together, by every way; invites made, used up and deleted."""
+
+    def __init__(self, running: Pipeline, chance: random.Random) -> None:
+        self._discord, self._chance = running.discord, chance
+        self.id = running.discord.add_guild("PipVault", vanity="pipvault")["id"]
+        self.staff = running.discord.add_member(self.id, "TravisP", permissions="MANAGE_GUILD")["id"]
+        self.codes = [self._made() for _ in range(3)]
+        self.joins = 0
+
+    def goes_on(self, seconds: float) -> None:
+        """For so long, at a lively pace."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._step()
+            time.sleep(min(self._chance.choice([0, 0, 0.01, 0.1, 0.5, 1.5]), max(0.0, until - time.monotonic())))
+
+    def _step(self) -> None:
+        kind = self._chance.choice(["code"] * 6 + ["burst", "vanity", "discovery", "once", "make", "delete", "faults"])
+        if kind == "code":
+            self._join(code=self._chance.choice(self.codes))
+        elif kind == "burst":
+            code = self._chance.choice(self.codes)
+            for _ in range(self._chance.randint(2, 6)):
+                self._join(code=code)
+        elif kind == "vanity":
+            self._join(vanity=True)
+        elif kind == "discovery":
+            self._join(source="discovery")
+        elif kind == "once":
+            self._join(code=self._made(max_uses=1))
+        elif kind == "make":
+            self.codes.append(self._made(max_uses=self._chance.choice([0, 0, 50])))
+        elif kind == "delete" and len(self.codes) > 2:
+            self._discord.delete_invite(self.id, self.codes.pop(self._chance.randrange(len(self.codes))))
+        elif kind == "faults":
+            order = self._chance.choice(["before", "after", "never"])
+            self._discord.set_fault(invite_delete_order=order, uses_delay_ms=self._chance.choice([0, 0, 200, 2000]))
+
+    def _made(self, max_uses: int = 0) -> str:
+        return str(self._discord.add_invite(self.id, inviter=self.staff, max_uses=max_uses)["code"])
+
+    def _join(self, **how: object) -> None:
+        self.joins += 1
+        self._discord.join(self.id, f"member_{self.joins}", **how)
+
+
+def test_killing_the_producer_at_random_moments_loses_doubles_and_falsifies_no_join(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    with pipeline(tmp_path) as running:
+        history = History(running, chance)
+        for kill in range(KILLS):
+            # Half of it without member search, where the difference over each gap is all there is.
+            running.discord.set_fault(member_search="refused" if kill % 2 else "on", index_delay_ms=1500)
+            history.goes_on(chance.uniform(*LIVES))
+            running.kill("producer")
+            history.goes_on(chance.choice([0.0, 0.3, 1.0]))
+            running.start("producer")
+        running.discord.set_fault(uses_delay_ms=0)
+        running.discord.wait_connected(timeout=DEADLINE)
+        history.goes_on(3.0)
+        verdict = running.verdict()
+    print(f"{KILLS} kills, {verdict.joins} joins, {dict(verdict.confidences)}, {verdict.confirmed} exact and true")
+    assert verdict.problems == []
+    assert verdict.confirmed == verdict.confidences["exact"]
