@@ -1,4 +1,4 @@
-"""`doctor`'s questions to Discord: token, intents, and the bot's permissions in each of its servers."""
+"""`doctor`'s questions to Discord: token, intents, and what the bot may do in each of its servers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from joins.errors import DiscordUnreachable, StartupError
 from joins.settings import Settings
 from ops import discord_rest
 from ops.finding import FAIL, OK, WARN, Finding, failed
+from producer import found
 
 PORTAL = "https://discord.com/developers/applications"
 MEMBERS_INTENT = 1 << 14 | 1 << 15  # GATEWAY_GUILD_MEMBERS, or its LIMITED form below 100 servers
@@ -46,6 +47,38 @@ def _guilds(settings: Settings) -> Iterator[Finding]:
         yield Finding(WARN, "servers", "the bot is in none", f"Make an invitation for it at {PORTAL} (OAuth2).")
     for guild in guilds:
         yield from _permissions(str(guild["name"]), int(guild["permissions"]))
+        if settings.member_search:
+            yield _member_search(settings, guild)
+    if not settings.member_search:
+        yield Finding(OK, "member search", "off: MEMBER_SEARCH is no")
+
+
+def _member_search(settings: Settings, guild: dict[str, Any]) -> Finding:
+    what = f"member search in {guild['name']}"
+    status, answer = discord_rest.search_members(settings, str(guild["id"]))
+    if found.indexing(answer) is not None:
+        return Finding(WARN, what, "Discord is still indexing the members", "Nothing: it is tried again by itself.")
+    if status == 429 or status >= 500:
+        return Finding(WARN, what, f"Discord answers {status} ({answer})", "Try again later.")
+    lost = "joins at the same moment may stay ambiguous"
+    try:
+        if status == 200:
+            found.page(answer)
+            return Finding(OK, what, "granted: it confirms by which invite each member joined")
+    except found.ForeignShape as error:
+        return Finding(
+            WARN,
+            what,
+            f"Discord gives {error}: {lost}",
+            "Upgrade this program, or set MEMBER_SEARCH=no to do without.",
+        )
+    return Finding(
+        WARN,
+        what,
+        f"Discord refuses it ({status} {answer}): {lost}",
+        f"In {guild['name']}: give the bot's role Manage Server. If it has that, Discord does not grant the search to "
+        "bots there, and MEMBER_SEARCH=no silences this.",
+    )
 
 
 def _alerts(settings: Settings) -> Iterator[Finding]:

@@ -85,6 +85,26 @@ def _json(answer: Any) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def search_members(settings: Settings, guild_id: str) -> tuple[int, Any]:
+    """The status and the answer of a member search for nobody in particular; a refusal is an answer too.
+
+    Raises TokenMissing or DiscordUnreachable.
+    """
+    base = (settings.discord_api_url or API_URL).rstrip("/")
+    headers = {"Authorization": f"Bot {settings.token}", "User-Agent": USER_AGENT, "Content-Type": "application/json"}
+    url = f"{base}/guilds/{guild_id}/members-search"
+    try:
+        request = urllib.request.Request(url, b'{"limit":1}', headers, method="POST")
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.reason
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise DiscordUnreachable(f"{base} does not answer ({reason}): check the network.") from None
+
+
 def me(settings: Settings) -> str:
     """The bot's own name, as Discord knows it."""
     return str(ask(settings, "/users/@me")["username"])

@@ -30,6 +30,7 @@ class Discord:
 
     def __init__(self) -> None:
         self.flags = 1 << 15
+        self.search: tuple[int, Any] = 200, {"members": []}
         self.guilds = [{"id": "1", "name": "PipVault", "permissions": EVERY_PERMISSION}]
         discord = self
 
@@ -39,6 +40,10 @@ class Discord:
                     self.answer(401, {"message": "401: Unauthorized"})
                 else:
                     self.answer(*discord.answer(self.path))
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.answer(*discord.search)
 
             def answer(self, status: int, body: Any) -> None:
                 data = json.dumps(body).encode()
@@ -103,8 +108,36 @@ def states(findings: Iterator[Finding]) -> list[tuple[str, str]]:
 
 def test_a_bot_with_all_it_needs_is_well(configured: Callable[..., Settings]) -> None:
     found = list(check_discord(configured()))
-    assert [finding.state for finding in found] == [OK, OK, OK]
+    assert [finding.state for finding in found] == [OK, OK, OK, OK]
     assert "InviteBot" in found[0].detail
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "said"),
+    [
+        ((200, {"members": []}), OK, "granted"),
+        ((202, {"code": 110000, "retry_after": 0}), WARN, "indexing"),
+        ((401, {}), WARN, "401"),
+        ((403, {"code": 50013}), WARN, "403"),
+        ((404, {}), WARN, "404"),
+        ((200, {"people": []}), WARN, "without a list of members"),
+        ((429, {}), WARN, "429"),
+    ],
+)
+def test_member_search_is_asked_for_in_each_server(
+    configured: Callable[..., Settings], discord: Discord, answer: tuple[int, Any], state: str, said: str
+) -> None:
+    discord.search = answer
+    (finding,) = (one for one in check_discord(configured()) if one.what == "member search in PipVault")
+    assert finding.state == state
+    assert said in finding.detail
+    assert (finding.remedy is None) == (state == OK)
+
+
+def test_member_search_that_is_off_is_not_asked_for(configured: Callable[..., Settings], discord: Discord) -> None:
+    discord.search = 500, {}
+    (finding,) = (one for one in check_discord(configured(member_search=False)) if "search" in one.what)
+    assert (finding.state, finding.detail) == (OK, "off: MEMBER_SEARCH is no")
 
 
 def test_a_refused_token_ends_the_questions_to_discord(configured: Callable[..., Settings]) -> None:
