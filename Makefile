@@ -12,7 +12,7 @@ UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version
 .PHONY: help demo run test kills lint lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.runtime  ## The whole pipeline against a sandbox Discord, in about a minute (ARGS=--stay keeps it running)
 	@$(BIN)/python -m ops demo $(ARGS)
@@ -25,6 +25,12 @@ test: .venv/.dev  ## All tests (ARGS=… for pytest)
 
 kills: .venv/.dev  ## Kills the producer N times (default 200) at random moments of a guild's history, and judges the logs
 	@KILLS=$(N) $(BIN)/python -m pytest tests/producer/test_killed.py --capture=tee-sys
+
+histories: .venv/.dev  ## Attribution against N generated histories of a guild (N=100000)
+	@HISTORIES=$(or $(N),100000) $(BIN)/python -m pytest -q tests/producer/test_attribution_histories.py
+
+raid: .venv/.dev  ## 1,000 joins in ten seconds against a sandbox Discord
+	@RAID=full $(BIN)/python -m pytest -q tests/producer/test_raid.py
 
 lint: .venv/.dev  ## Style and strict types
 	@$(BIN)/ruff check .

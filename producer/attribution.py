@@ -15,7 +15,8 @@ What the difference alone cannot tell, and is therefore assumed:
 3. A limited invite that vanishes, unexpired, within `differences.GRACE` of joins that would just use it up was used
    up. Somebody who deletes it by hand at that moment is known from the audit log where it may be read.
 4. Counts never go down, and a code, once gone, is not given out again.
-5. Over a gap that was reconciled (`evidence.reconciled`), nobody came by an invite and left again unseen beside
+5. The list lacks a new invite for `evidence.LISTED_WITHIN` at most, and a list is never older than one before it.
+6. Over a gap that was reconciled (`evidence.reconciled`), nobody came by an invite and left again unseen beside
    somebody who came without one. A guild that lists itself for discovery is therefore never reconciled this way.
 
 Facts: https://docs.discord.com/developers/resources/invite and shared discord-facts.md.

@@ -60,7 +60,7 @@ def differences(evidence: Evidence, after: Snapshot, claimants: list[Waiting]) -
             moves.append(_listed(old, new, tombstone, claimants))
         elif new:
             moves.append(_new(new, baseline.taken_at))
-        elif old and evidence.made.get(code, after.taken_at) <= after.taken_at:
+        elif old and not evidence.may_be_unlisted(code, after.taken_at):
             watched = baseline.watched and after.watched
             moves.append(_vanished(old, tombstone, watched, after.taken_at, claimants))
     moves += _vanity(baseline.vanity, after.vanity)
@@ -96,11 +96,17 @@ def _vanished(
         return None  # used up before the baseline, or gone well before anybody joined
     expired = old.expires_at is not None and old.expires_at <= looked_at + SKEW
     by_hand = tombstone is not None and tombstone.by_hand
-    used_up = left is not None and left <= len(claimants) and not expired and not by_hand
-    in_time = tombstone is None or any(tombstone.at <= join.received_at + GRACE for join in claimants)
-    if used_up and in_time and (tombstone or watched):
-        return Move(old.code, USED_UP, old.uses, left or 0, left, old, listed=False)
+    if left is not None and not expired and not by_hand and _used_up(left, tombstone, watched, claimants):
+        return Move(old.code, USED_UP, old.uses, left, left, old, listed=False)
     return Move(old.code, INVITE, old.uses, 0, left, old, listed=False)
+
+
+def _used_up(left: int, tombstone: Gone | None, watched: bool, claimants: list[Waiting]) -> bool:
+    """Whether a limited invite that is gone was used up: by some who wait, and at the time of one of them."""
+    if tombstone is None:
+        return watched and left <= len(claimants)
+    able = [join for join in claimants if join.received_at <= tombstone.at + GRACE]
+    return left <= len(able) and any(tombstone.at <= join.received_at + GRACE for join in able)
 
 
 def _vanity(old: Vanity | None, new: Vanity | None) -> list[Move]:

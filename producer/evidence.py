@@ -14,6 +14,7 @@ from producer.snapshot import Gone, Invite, Snapshot
 
 DEBT = timedelta(seconds=60)  # how late after its join's event a use may still show in the list
 LATE_GAP = timedelta(seconds=5)  # how late after a lost session the uses of its unannounced joins may still show
+LISTED_WITHIN = timedelta(seconds=1)  # how late after its INVITE_CREATE the list may still lack a new invite
 ANNOUNCED_AGAIN = timedelta(hours=1)  # an event this much younger than its join is no news (resumes replay minutes)
 
 
@@ -81,6 +82,11 @@ class Evidence:
             return self
         return replace(self, baseline=replace(self.baseline, watched=False), gap=None)
 
+    def may_be_unlisted(self, code: str, looked_at: datetime) -> bool:
+        """Whether a look begun then may lack this invite only because it is so new."""
+        made = self.made.get(code)
+        return made is not None and code not in self.gone and made + LISTED_WITHIN > looked_at
+
     def claimants(self, waiting: list[Waiting]) -> list[Waiting]:
         """Everyone whose use may lie between the baseline and the next snapshot, in join order."""
         since = self.baseline.taken_at if self.baseline else None
@@ -96,8 +102,8 @@ class Evidence:
             if code in invites:
                 # A stale list must not make yesterday's use look like a new one: counts never go down.
                 invites[code] = replace(invites[code], uses=max(invites[code].uses, invite.uses))
-            elif self.made.get(code, after.taken_at) > after.taken_at:
-                invites[code] = invite  # made while the list was on its way
+            elif self.may_be_unlisted(code, after.taken_at):
+                invites[code] = invite
         if vanity and self.baseline and self.baseline.vanity and self.baseline.vanity.code == vanity.code:
             vanity = replace(vanity, uses=max(vanity.uses, self.baseline.vanity.uses))
         return Evidence(

@@ -113,8 +113,9 @@ class GuildWorker:
 
     def invite_deleted(self, code: str, by_hand: bool = False) -> None:
         """INVITE_DELETE, or (`by_hand`) the audit log's entry of it."""
-        at = datetime.now(UTC)
-        self._note(lambda evidence: evidence.deleted(code, at, by_hand))
+        at, replayed = datetime.now(UTC), not self._looking.is_online
+        # When a replayed deletion happened is not known, so it is no proof that the invite was used up.
+        self._note(lambda evidence: evidence.deleted(code, at, by_hand or replayed))
 
     def channel_deleted(self, channel_id: str) -> None:
         """CHANNEL_DELETE: its invites go silently."""

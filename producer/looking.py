@@ -27,7 +27,7 @@ class Pace:
     """How long a guild's worker waits for what, in seconds."""
 
     hold: float = 0.25  # after a look that settles: the event of a use that it showed may still be on its way
-    recheck: float = 1.5  # before a second look: `uses` may lag behind the event
+    recheck: float = 1.5  # before a second look: `uses`, or an invite that is new, may lag behind the event
     settle: float = 10.0  # the longest that looks are repeated while members keep coming
     retry: float = 60.0  # the longest that joins wait for a list that cannot be fetched
     backoff: float = 1.0  # before a failed list is asked for again; doubled each time
@@ -45,6 +45,11 @@ class Looking:
         self._online.set()
         self._outages = 0
         self._failing = False
+
+    @property
+    def is_online(self) -> bool:
+        """Whether the gateway is there; what comes while it is not is a replay of what happened before."""
+        return self._online.is_set()
 
     def offline(self) -> None:
         """The gateway is away: a look could show uses whose joins are not announced yet, so none is given."""

@@ -253,7 +253,7 @@ class Reconciling:
 
     @staticmethod
     def _may_close_gap(presence: Presence, worker: GuildWorker) -> bool:
-        """Not where many come without an invite (assumption 5), nor over a time when the bot was not there."""
+        """Not where many come without an invite (assumption 6), nor over a time when the bot was not there."""
         baseline, added = worker.evidence.baseline, presence.bot_joined
         was_out = baseline is not None and added is not None and baseline.taken_at < added
         return not presence.discoverable and not was_out

@@ -58,4 +58,4 @@ class Gone:
     """A tombstone: an event said that this invite is gone."""
 
     at: datetime  # when the event arrived here
-    by_hand: bool = False  # the audit log, or the deletion of its channel, says that it was not used up
+    by_hand: bool = False  # it is no proof of a use: the audit log or its channel's end says so, or it is a replay

@@ -255,3 +255,23 @@ def test_a_bot_is_exact_without_a_code() -> None:
 def test_a_temporary_invite_is_flagged() -> None:
     evidence = Evidence(look(0, invite("t", 0, temporary=True)))
     assert judged(evidence, look(11, invite("t", 1, temporary=True)), join("j"))[0].temporary
+
+
+def test_a_new_invite_that_the_list_lacks_yet_is_not_taken_for_used_up() -> None:
+    evidence = Evidence(look(0, invite("a", 5))).created(invite("once", max_uses=1), at(9.5))
+    (found,), evidence = attribute(evidence, look(10, invite("a", 5)), [join("j", 9.9)])
+    assert found.confidence == "unknown"
+    (found,) = judged(evidence, look(12, invite("a", 6), invite("once", max_uses=1)), join("k", 11))
+    assert found.invite_code is None, "j may have used it all the same"
+
+
+def test_a_new_invite_that_the_list_lacks_and_whose_deletion_came_was_used_up() -> None:
+    evidence = Evidence(look(0)).created(invite("once", max_uses=1), at(9.5)).deleted("once", at(10))
+    (found,) = judged(evidence, look(10), join("j", 9.9))
+    assert (found.confidence, found.invite_code) == ("exact", "once")
+
+
+def test_an_invite_that_was_deleted_long_after_one_join_and_long_before_another_is_nobodys() -> None:
+    evidence = Evidence(look(0, invite("twice", max_uses=2))).deleted("twice", at(21))
+    found = judged(evidence, look(33), join("j", 10), join("k", 32))
+    assert {one.confidence for one in found} == {"ambiguous"}

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
+from datetime import timedelta
 from typing import Any, Literal
 
 import discord
 import pytest
-from community import Community
+from community import PACE, Community
 from discord.gateway import DiscordWebSocket
 
+from producer import evidence
 from producer.gateway import use_api
+
+
+@pytest.fixture(autouse=True)
+def _lists_that_lag_as_little_as_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "LISTED_WITHIN", timedelta(seconds=PACE.recheck / 2))
 
 
 def shown(record: dict[str, Any]) -> tuple[Any, ...]:

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 from producer_fakes import GUILD, QUICK, FakeInvites, FakeRecorder, arrival, failed
 
 from joins.errors import InvalidRecord, SinkUnavailable
+from producer import evidence
 from producer.guild_worker import GuildWorker
 from producer.guild_workers import GuildWorkers
 from producer.registrar import Registrar
@@ -124,7 +126,10 @@ async def test_a_bot_is_recorded_without_a_look(scene: Scene) -> None:
     assert scene.invites.looks == 1
 
 
-async def test_an_invite_made_and_used_up_at_once_is_known_from_its_event(scene: Scene) -> None:
+async def test_an_invite_made_and_used_up_at_once_is_known_from_its_event(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "LISTED_WITHIN", timedelta(seconds=0.04))
     scene.worker.invite_created(Invite("quick", 0, max_uses=1, inviter_id="8"))
     scene.worker.join(arrival("john", 1))
     (record,) = await scene.recorder.wait_for(1)
