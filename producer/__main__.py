@@ -96,7 +96,7 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
     workers = gateway.workers = GuildWorkers(
         source,
         Registrar(recorder, known, following.recorded),
-        evidence=remembering.evidence,
+        evidence=remembering.take(),
         keep=remembering.keep,
         adders=gateway.adders,
     )

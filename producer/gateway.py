@@ -131,7 +131,8 @@ class Gateway(discord.AutoShardedClient):
         for worker in self._workers_of(shard_id):
             worker.resync(missed=True)
             if self.reconciling:
-                self.reconciling.gone(worker.guild_id)  # until its own event comes
+                worker.offline()  # until its own event comes, and everybody is known
+                self.reconciling.gone(worker.guild_id)
             else:
                 worker.online()
 
@@ -153,6 +154,7 @@ class Gateway(discord.AutoShardedClient):
             worker.resync(missed=True)
             worker.online()
         elif self.reconciling.available(Presence.of(data, str(self.user.id if self.user else ""))):
+            worker.offline()
             worker.resync(missed=True)
 
     def _take_guild_gone(self, data: Payload) -> None:

@@ -29,7 +29,7 @@ class Remembering:
     def __init__(self, client: Client, recorder: Recorder) -> None:
         self._client, self._recorder = client, recorder
         self.listened = Listened(client)
-        self.evidence: Mapping[str, Evidence] = {}
+        self._evidence: Mapping[str, Evidence] = {}
         self._store = EvidenceStore(client)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -53,6 +53,11 @@ class Remembering:
             await self._store.write()
             await self.listened.write()
 
+    def take(self) -> Mapping[str, Evidence]:
+        """Every guild's evidence of the last start, handed over once."""
+        evidence, self._evidence = self._evidence, {}
+        return evidence
+
     def keep(self, guild_id: str, evidence: Evidence) -> None:
         """Keeps a guild's evidence, whose joins have been recorded."""
         self._store.keep(guild_id, evidence, self._recorder.position())
@@ -61,8 +66,8 @@ class Remembering:
         position = event_id.milliseconds(self._recorder.position())
         recorded = datetime.fromtimestamp(position / 1000, UTC) if position else None
         self.listened.load(recorded)
-        self.evidence = evidence_store.load(
+        self._evidence = evidence_store.load(
             self._client, self._recorder.recent(), self.listened.times, datetime.now(UTC)
         )
-        if self.evidence:
-            log.info("the invites of %d guilds are known from the last start", len(self.evidence))
+        if self._evidence:
+            log.info("the invites of %d guilds are known from the last start", len(self._evidence))
