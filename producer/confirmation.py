@@ -68,6 +68,7 @@ class Confirmation:
         self._ready: dict[str, list[Item]] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
+        self._saved = True  # whether Redis took what was to be kept, the last time
 
     @property
     def waiting(self) -> int:
@@ -104,9 +105,9 @@ class Confirmation:
         while True:
             self._wake.clear()
             loaded = loaded or await self._load(recent, settled)
-            saved = await asyncio.to_thread(self._store.flush)
+            self._saved = await asyncio.to_thread(self._store.flush)
             wait = self._start_due()
-            if not loaded or not saved:
+            if not loaded or not self._saved:
                 wait = min(wait, self._pace.retry)
             # Not `wait_for`: up to Python 3.11 it may swallow a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
@@ -119,7 +120,8 @@ class Confirmation:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(self._store.flush)
+        if self._saved:  # while Redis is away the end would wait for it; the outbox has what is not noted there
+            await asyncio.to_thread(self._store.flush)
 
     async def _load(self, recent: Iterable[Record], settled: set[str]) -> bool:
         try:

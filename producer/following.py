@@ -15,7 +15,7 @@ from producer.member_search import MemberSearch
 from producer.recorder import Recorder
 from producer.unconfirmed import UnconfirmedStore
 
-STOP_SECONDS = 1.0  # for the leaves that are yet to be recorded
+STOP_SECONDS = 0.4  # for the leaves that are yet to be recorded; a part of the 10 s after SIGTERM
 
 
 class Following:
