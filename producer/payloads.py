@@ -50,6 +50,11 @@ def arrival(data: Mapping[str, Any], guild_name: str | None, received_at: dateti
     }
 
 
+def joined(member: Mapping[str, Any]) -> datetime | None:
+    """When a member joined; None for a guest, who has not."""
+    return _time(member.get("joined_at"))
+
+
 def waiting(arrival: Arrival) -> Waiting:
     """What attribution needs of an arrival."""
     return Waiting(arrival["join_id"], moment(arrival["timestamp"]), moment(arrival["received_at"]))

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from joins.errors import FetchFailed, SearchUnavailable
-from joins.records import EXACT, moment, timestamp
+from joins.records import EXACT, moment
 from producer import payloads
 from producer.attribution import Attribution
 from producer.differences import SKEW
@@ -191,16 +191,15 @@ class Reconciling:
         searched: Mapping[str, Found],
     ) -> AsyncIterator[tuple[Arrival, Attribution | None]]:
         """Those who joined since and have no record."""
-        after = timestamp(since)
         async for member in members:
-            user_id = str(member["user"]["id"])
-            if not member.get("joined_at") or user_id == presence.bot_id:
+            user_id, joined_at = str(member["user"]["id"]), payloads.joined(member)
+            if joined_at is None or joined_at <= since or user_id == presence.bot_id:
                 continue
-            arrival = payloads.arrival({**member, "guild_id": presence.guild_id}, presence.name, datetime.now(UTC))
-            if arrival["timestamp"] <= after or await self._is_known(arrival):
+            # No event announced it, so it counts as received at the moment of joining.
+            arrival = payloads.arrival({**member, "guild_id": presence.guild_id}, presence.name, joined_at)
+            if await self._is_known(arrival):
                 continue
-            # No event announced it, so it counts from the moment of joining.
-            arrival |= {"received_at": arrival["timestamp"], "flags": [*arrival["flags"], RECONCILED]}
+            arrival["flags"].append(RECONCILED)
             yield arrival, self._settled(arrival, searched.get(user_id))
 
     async def _is_known(self, arrival: Arrival) -> bool:
