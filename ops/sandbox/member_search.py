@@ -73,7 +73,7 @@ class MemberSearchRoutes:
             and (not either or any(_matches(m, name, query) for name, query in either.items()))
         ]
         newest_first = body.get("sort", 1) != 2
-        found.sort(key=lambda m: m.joined_at, reverse=newest_first)
+        found.sort(key=_key, reverse=newest_first)
         page = _after(_before(found, body.get("before"), newest_first), body.get("after"), newest_first)[:limit]
         return reply(_result(guild, page, len(found)))
 
