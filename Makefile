@@ -9,7 +9,7 @@ UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test kills lint lock clean
+.PHONY: help demo run test histories raid kills lint lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,14 +23,14 @@ run: .venv/.runtime  ## Every process on this machine; settings from the environ
 test: .venv/.dev  ## All tests (ARGS=… for pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
-kills: .venv/.dev  ## Kills the producer N times (default 200) at random moments of a guild's history, and judges the logs
-	@KILLS=$(N) $(BIN)/python -m pytest tests/producer/test_killed.py --capture=tee-sys
-
-histories: .venv/.dev  ## Attribution against N generated histories of a guild (N=100000)
+histories: .venv/.dev  ## Attribution against N generated histories of a guild (default 100,000)
 	@HISTORIES=$(or $(N),100000) $(BIN)/python -m pytest -q tests/producer/test_attribution_histories.py
 
-raid: .venv/.dev  ## 1,000 joins in ten seconds against a sandbox Discord
+raid: .venv/.dev  ## 1,000 joins in ten seconds against a sandbox Discord, with their figures
 	@RAID=full $(BIN)/python -m pytest -q tests/producer/test_raid.py
+
+kills: .venv/.dev  ## Kills the producer N times (default 200) at random moments of a guild's history, and judges the logs
+	@KILLS=$(N) $(BIN)/python -m pytest tests/producer/test_killed.py --capture=tee-sys
 
 lint: .venv/.dev  ## Style and strict types
 	@$(BIN)/ruff check .
