@@ -31,6 +31,7 @@ class Guild:
         self._discord, self._chance, self._kinds = running.discord, chance, kinds
         self.id = running.discord.add_guild("PipVault", vanity="pipvault")["id"]
         self.staff = running.discord.add_member(self.id, "TravisP", permissions="MANAGE_GUILD")["id"]
+        self._left: dict[str, float] = {}  # uses, by code
         self.codes = [self._made() for _ in range(3)]
         self.joins = 0
 
@@ -38,26 +39,36 @@ class Guild:
         """The next thing that happens."""
         kind = self._chance.choice(self._kinds)
         if kind == "code":
-            self._join(code=self._chance.choice(self.codes))
+            self._use(self._chance.choice(self.codes))
         elif kind == "burst":
             code = self._chance.choice(self.codes)
             for _ in range(self._chance.randint(2, 6)):
-                self._join(code=code)
+                self._use(code)
         elif kind == "vanity":
             self._join(vanity=True)
         elif kind == "discovery":
             self._join(source="discovery")
         elif kind == "once":
-            self._join(code=self._made(max_uses=1))
+            self._use(self._made(max_uses=1))
         elif kind == "make":
-            self.codes.append(self._made(max_uses=self._chance.choice([0, 0, 50])))
+            self.codes.append(self._made(max_uses=self._chance.choice([0, 0, 5])))
         elif kind == "delete" and len(self.codes) > 2:
             self._discord.delete_invite(self.id, self.codes.pop(self._chance.randrange(len(self.codes))))
         elif kind == "orders":
             self._discord.set_fault(invite_delete_order=self._chance.choice(["before", "after", "never"]))
 
     def _made(self, max_uses: int = 0) -> str:
-        return str(self._discord.add_invite(self.id, inviter=self.staff, max_uses=max_uses)["code"])
+        code = str(self._discord.add_invite(self.id, inviter=self.staff, max_uses=max_uses)["code"])
+        self._left[code] = max_uses or float("inf")
+        return code
+
+    def _use(self, code: str) -> None:
+        if not self._left[code]:
+            return
+        self._join(code=code)
+        self._left[code] -= 1
+        if not self._left[code] and code in self.codes:
+            self.codes.remove(code)
 
     def _join(self, **how: object) -> None:
         self.joins += 1
