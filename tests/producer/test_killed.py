@@ -53,7 +53,7 @@ class Guild:
         elif kind == "make":
             self.codes.append(self._made(max_uses=self._chance.choice([0, 0, 5])))
         elif kind == "delete" and len(self.codes) > 2:
-            self._discord.delete_invite(self.id, self.codes.pop(self._chance.randrange(len(self.codes))))
+            self._discord.delete_invite(self.id, self.codes.pop(self._chance.randrange(1, len(self.codes))))
         elif kind == "orders":
             self._discord.set_fault(invite_delete_order=self._chance.choice(["before", "after", "never"]))
 
