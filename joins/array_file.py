@@ -24,6 +24,8 @@ from pathlib import Path
 from joins import durable
 from joins.chain import Record
 from joins.errors import HeadMoved, LogDamaged
+from joins.json_format import to_line
+from joins.records import CHANGE_KEYS, JOIN_KEYS, JOINS
 from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, read_tail, read_window
 
 GROW_BYTES = 64 * 1024
@@ -108,18 +110,18 @@ class ArrayWriter:
         if os.pread(self._descriptor, len(OPEN), 0) != OPEN:
             raise LogDamaged(f"{self._path} does not begin as a log of this program; it is left as it is")
         window = read_window(self._descriptor, len(OPEN))
-        tail = read_tail(str(self._path), log, window, parse_line, b",")
+        tail = read_tail(str(self._path), log, window, parse_line, b",", _first_record)
         rest = window.data[tail.end - window.offset :]
         empty = tail.head == empty_head(log)
         if rest.rstrip(BLANK) != (b"]" if empty else CLOSE):
+            if empty and not _torn_by_us(log, rest):
+                raise LogDamaged(f"{self._path} holds no record of this program; it is left as it is")
             self._cut(rest, tail.end, b"]" if empty else CLOSE)
         return tail
 
     def _cut(self, rest: bytes, end: int, close: bytes) -> None:
         """Closes the array at `end` and blanks what follows, which is kept in a file of its own."""
         torn = rest.strip(BLANK + b",]")
-        if torn and not torn.startswith(b"{") and end == len(OPEN):
-            raise LogDamaged(f"{self._path} holds no record of this program; it is left as it is")
         aside = durable.set_aside(self._path, rest.rstrip(BLANK), "torn") if torn else None
         durable.write_all(self._descriptor, close.ljust(len(rest)), end)
         os.fsync(self._descriptor)
@@ -132,3 +134,23 @@ def parse_line(line: bytes) -> Record:
     if not isinstance(record, dict):
         raise ValueError("a line of the array is no object")
     return record
+
+
+def _first_record(line: bytes) -> bytes:
+    """The object with which a torn line begins: a write begins on the line of the last record, by its comma."""
+    text = line.decode(errors="surrogateescape")
+    try:
+        record, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return b""
+    return text[:end].encode(errors="surrogateescape") if isinstance(record, dict) else b""
+
+
+def _torn_by_us(log: str, rest: bytes) -> bool:
+    """Whether a crash of ours explains what follows the opening line of an array in which no record can be read.
+
+    Its beginning is that of our first write, or, where that block never reached the disk, the empty array's or NUL.
+    """
+    ours = to_line({(JOIN_KEYS if log == JOINS else CHANGE_KEYS)[0]: ""})[:-3]
+    begin = rest[: len(ours)].rstrip(BLANK)
+    return not begin or ours.startswith(begin) or begin.startswith(b"]") or rest.startswith(b"\0")
