@@ -108,9 +108,10 @@ def check_server(client: Client, url: str) -> str:
     try:
         info: dict[str, Any] = client.info("server")
     except RedisError as error:
-        raise ServerUnreachable(
-            f"the Redis server at {shown(url)} does not answer ({error}): start it, or correct REDIS_URL."
-        ) from error
+        remedy = "start it, or correct REDIS_URL."
+        if _is_certificate_fault(error):
+            remedy = "give it a certificate that this machine trusts, or set REDIS_TLS_VERIFY=no to trust any."
+        raise ServerUnreachable(f"the Redis server at {shown(url)} does not answer ({error}): {remedy}") from error
     if "valkey_version" in info:
         name, version, least = "Valkey", str(info["valkey_version"]), MIN_VALKEY
     else:
@@ -121,3 +122,9 @@ def check_server(client: Client, url: str) -> str:
             "or later; upgrade it, or unset REDIS_URL to let `invitelog up` run its own."
         )
     return f"{name} {version}"
+
+
+def _is_certificate_fault(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
