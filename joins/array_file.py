@@ -9,8 +9,9 @@ A write replaces the closing bracket and some of the spaces after it by the new 
 and without changing the file's size; a foreign `json.load` sees the array before or after. The spaces are allocated,
 durably, before the write that needs them, so that a full disk fails while nothing has been touched; and long before
 it, because a foreign reader asks for the size, reads that much, then asks for more, and must not find, in between,
-that a record has come to lie across the end of what it has read. (Measured: allocated only when needed, 5 bad reads of
-7,278; one call of 400 kB can still be seen half done, for some 6 microseconds, and smaller calls last no longer.)
+that a record has come to lie across the end of what it has read. Readers that are at it are waited for a moment, and
+new ones kept away, because a call is not seen all at once. (Measured with appends and reads without any pause: 9 bad
+reads of 75,000 without that, 0 of 83,000 with it.)
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from joins.records import CHANGE_KEYS, JOIN_KEYS, JOINS
 from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, read_tail, read_window
 
 GROW_BYTES = 64 * 1024
+READER_SECONDS = 0.001  # how long a write waits for foreign readers that have the file open
 OPEN, CLOSE = b"[\n", b"\n]"
 BLANK = b" \n\0"  # NUL: what a file system may leave of a block that a power cut kept it from writing
 _log = logging.getLogger("joins.array_file")
@@ -64,6 +66,11 @@ class ArrayWriter:
         """Raises HeadMoved when the file at the path is no longer the one this writer left there."""
         if durable.identity(self._path) != self._identity:
             raise HeadMoved(f"{self._path} is not the file that was opened: it was replaced, cut or removed")
+        # Another writer's records would not change the size: they stand in the space that was allocated.
+        close = b"]" if self._tail.end == len(OPEN) else CLOSE
+        with durable.disk_errors(self._path):
+            if os.pread(self._descriptor, len(close), self._tail.end) != close:
+                raise HeadMoved(f"{self._path} was written by something else")
 
     def append(self, lines: list[bytes], head: Head) -> None:
         """Adds lines, of which `head` is the last; durable on return. Raises HeadMoved when the file was replaced."""
@@ -75,7 +82,10 @@ class ArrayWriter:
             raise ValueError("a write must stay below MAX_WRITE_BYTES, or a torn one could not be told")
         with durable.disk_errors(self._path):
             self._allocate(self._tail.end + len(data))
-            with durable.file_lock(self._descriptor, exclusive=True):
+            with (
+                durable.file_lock(self._descriptor, exclusive=True),
+                durable.readers_away(self._descriptor, READER_SECONDS),
+            ):
                 durable.write_all(self._descriptor, data, self._tail.end)
             os.fdatasync(self._descriptor)
         self._tail = Tail(head, self._tail.end + len(data) - len(CLOSE))
