@@ -13,7 +13,7 @@ import gzip
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -39,10 +39,11 @@ _RETRY: RetryConfig = {"max_retries": 2}
 
 @dataclass(frozen=True)
 class _End:
-    """Where a log ends in the cloud: its head, and how many records lie before the next object."""
+    """Where a log ends in the cloud: its head, how many records lie before the next object, and the last object."""
 
     head: Head
     position: int
+    name: str | None = None
 
 
 class CloudBackup:
@@ -67,6 +68,14 @@ class CloudBackup:
         end = self._ends[log]
         name, data = _name(log, end.position), _encode(log, end, batch)
         try:
+            if end.name is not None:
+                obstore.head(self._store, end.name)
+        except (NotFoundError, FileNotFoundError) as error:
+            # To go on here would leave a hole that nobody sees before the backup is needed.
+            raise HeadMoved(f"{self._shown}/{end.name} is gone: the backup was emptied or replaced") from error
+        except (BaseError, OSError) as error:
+            raise self._unavailable(error) from error
+        try:
             obstore.put(self._store, name, data, mode="create")
             self._sync(name)
         except AlreadyExistsError as error:
@@ -76,7 +85,7 @@ class CloudBackup:
         except (BaseError, OSError) as error:
             raise self._unavailable(error) from error
         last = batch[-1]
-        self._ends[log] = _End((last["event_id"], last["hash"]), end.position + len(batch))
+        self._ends[log] = _End((last["event_id"], last["hash"]), end.position + len(batch), name)
 
     def close(self) -> None:
         """See Sink. The store keeps nothing open that needs closing."""
@@ -93,7 +102,7 @@ class CloudBackup:
         last = max((name for name in names if name.endswith(_SUFFIX)), default=None)
         if last is None:
             return _End(empty_head(log), 0)
-        return _end_after(f"{self._shown}/{last}", self._read(last))
+        return replace(_end_after(f"{self._shown}/{last}", self._read(last)), name=last)
 
     def _read(self, name: str) -> bytes:
         try:
@@ -103,7 +112,7 @@ class CloudBackup:
 
     def _unavailable(self, error: Exception) -> SinkUnavailable:
         reason = " ".join(str(error).partition("Debug source")[0].split())[:300]
-        if isinstance(error, NotFoundError):
+        if isinstance(error, NotFoundError) or "NoSuchBucket" in reason:
             reason = f"there is no such bucket or folder ({reason})"
         return SinkUnavailable(f"the cloud backup {self._shown} cannot be used: {reason}")
 
