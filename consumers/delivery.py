@@ -62,8 +62,7 @@ class Delivery:
                     if empty_reads > MAX_EMPTY_READS:
                         self.close()  # the server counts wrong: the next run puts the group right
                         break
-                for log in LOGS:
-                    self._deliver(log, [entry for entry in entries if entry.log == log])
+                self._deliver_both(entries)
             self._group.settle()
         except BaseException:
             self.close()
@@ -86,6 +85,17 @@ class Delivery:
                 self._group.align(log, self.heads[log][0])
             write_jobs(self._client)
             self._epoch = epoch
+
+    def _deliver_both(self, entries: list[Entry]) -> None:
+        """Delivers to each log; one that waits for a newer program does not hold up the other."""
+        waits = None
+        for log in LOGS:
+            try:
+                self._deliver(log, [entry for entry in entries if entry.log == log])
+            except NewerVersion as error:
+                waits = error
+        if waits is not None:
+            raise waits
 
     def _deliver(self, log: str, entries: list[Entry]) -> None:
         assert self._sink is not None
