@@ -51,12 +51,13 @@ class Outbox:
             good = self._load()
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             os.ftruncate(self._descriptor, good)
-            self._size = self._compact_at = good
+            durable.sync_folder(path.parent)
+            self._size, self._compact_at = good, 0
             self.compact()
 
     def add_arrivals(self, arrivals: Iterable[Arrival]) -> None:
-        """Keeps raw arrivals until they have a record; durable on return."""
-        arrivals = list(arrivals)
+        """Keeps raw arrivals until they have a record; durable on return. One after its record is dropped."""
+        arrivals = [arrival for arrival in arrivals if self.holds(arrival["join_id"]) is None]
         if not arrivals:
             return
         self._append([{"arrival": arrival} for arrival in arrivals], sync=True)
@@ -111,8 +112,10 @@ class Outbox:
             self._size = self._compact_at = len(data)
 
     def close(self) -> None:
-        """Closes the file."""
-        os.close(self._descriptor)
+        """Closes the file; a thread that still writes gets an error, not a file that was opened meanwhile."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _settle(self, verb: str, records: Iterable[Sequenced]) -> None:
         settled = [[record.log, identity(record.log, record.record)] for record in records]
@@ -149,7 +152,8 @@ class Outbox:
 
     def _replay(self, item: dict[str, Any]) -> None:
         if "arrival" in item:
-            self.arrivals[item["arrival"]["join_id"]] = item["arrival"]
+            if self.holds(item["arrival"]["join_id"]) is None:
+                self.arrivals[item["arrival"]["join_id"]] = item["arrival"]
         elif "record" in item:
             record = Sequenced(item["log"], item["event_id"], item["record"])
             self._take(record)
