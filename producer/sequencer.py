@@ -5,10 +5,10 @@ A thread of its own, so that nothing slow stands before durability; all that cam
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -43,13 +43,15 @@ class Sequencer:
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
         self._told = False
+        self._stopping = threading.Event()
 
     def start(self) -> None:
         """Begins to take requests."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Makes durable what was submitted, then ends."""
+        """Makes durable what was submitted, then ends. What a full disk refuses once more fails: SinkUnavailable."""
+        self._stopping.set()
         self._requests.put(None)
         self._thread.join()
 
@@ -68,12 +70,13 @@ class Sequencer:
             try:
                 self._outbox.add_arrivals(request.content for request in requests if request.log is None)
                 self._outbox.add_records(record for record, new in placed if new)
-                self._outbox.compact()
             except SinkUnavailable as error:
                 if not self._told:
                     _log.error("%s; joins are kept in memory until it works", error)
                 self._told = True
                 return False
+            with contextlib.suppress(SinkUnavailable):  # what is needed is durable; smaller it can become later
+                self._outbox.compact()
         self._told = False
         ids = iter(placed)
         for request in requests:
@@ -99,7 +102,12 @@ class Sequencer:
             ending = None in batch
             requests = [request for request in batch if request is not None]
             while requests and not self.keep(requests):
-                time.sleep(DISK_RETRY)
+                if self._stopping.is_set():
+                    _log.error("%d joins or changes could not be made durable before the end", len(requests))
+                    for request in requests:
+                        request.done.set_exception(SinkUnavailable("the disk takes nothing, and this process ends"))
+                    break
+                self._stopping.wait(DISK_RETRY)
             self._wake()
 
     def _placed(self, items: list[tuple[str, Record]]) -> list[tuple[Sequenced, bool]]:
