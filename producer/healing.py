@@ -6,18 +6,25 @@ prefix of it, and the ids are the old ones.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+from redis.client import Pipeline
 
 from joins import event_id, keys
 from joins.array_reader import ArrayReader
 from joins.chain import Record
+from joins.errors import InvalidRecord, NewerVersion
+from joins.groups import Entry
 from joins.log_files import json_path
 from joins.publish import MAX_BATCH, Publisher, Sequenced, look_up
 from joins.records import CHANGES, LOGS
 from joins.redis_url import Client
+from joins.scripts import text
 from producer.outbox import Outbox
 
 _log = logging.getLogger("producer.healing")
@@ -48,16 +55,30 @@ def heal(publisher: Publisher, outbox: Outbox, folder: Path, lease: str) -> int:
 
 
 def relearn_staff(client: Client, folder: Path) -> None:
-    """Fills the staff look-up hashes again from the changes in the JSON log. Raises redis errors."""
-    try:
-        with ArrayReader(json_path(folder, CHANGES)) as reader, client.pipeline() as pipeline:
+    """Fills the staff look-up hashes again, from the changes in the JSON log and those after it in the stream.
+
+    In that order: the log may lag behind the stream, and must not put an older name over a later one. Raises redis
+    errors.
+    """
+    last = event_id.ZERO
+    with client.pipeline() as pipeline:
+        with contextlib.suppress(FileNotFoundError), ArrayReader(json_path(folder, CHANGES)) as reader:
             for record in reader:
-                which, field, value = look_up(CHANGES, record)
-                if which:
-                    pipeline.hset(keys.STAFF if which == "staff" else keys.CODES, field, value)
-            pipeline.execute()
-    except FileNotFoundError:
-        return
+                last = record["event_id"]
+                _relearn(pipeline, record)
+        untyped: Any = client  # redis-py's types allow for replies that this client never gives
+        while entries := untyped.xrange(keys.stream(CHANGES), f"({last}", count=MAX_BATCH):
+            for name, fields in entries:
+                last = text(name)
+                with contextlib.suppress(InvalidRecord, NewerVersion):
+                    _relearn(pipeline, Entry(CHANGES, last, fields).record())
+        pipeline.execute()
+
+
+def _relearn(pipeline: Pipeline, record: Record) -> None:
+    which, field, value = look_up(CHANGES, record)
+    if which:
+        pipeline.hset(keys.STAFF if which == "staff" else keys.CODES, field, value)
 
 
 def _missing(outbox: Outbox, folder: Path, log: str, last: str) -> list[Sequenced]:

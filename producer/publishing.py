@@ -17,7 +17,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from joins import event_id, keys, process_report
-from joins.chain import canonical, seal
+from joins.chain import canonical, check_commitments, seal
 from joins.errors import InvalidRecord, InviteLogError, LeaseLost, StreamForgot
 from joins.json_format import from_line
 from joins.lease import RENEW_EVERY, Lease
@@ -110,7 +110,11 @@ class Publishing:
                 self._complain("another producer publishes now; records are handed over to it")
                 self._hand_over()
                 return
-            self._lead()
+            try:
+                self._lead()
+            except BaseException:
+                self._lease.value = None  # to begin again, whole, at the next try
+                raise
         elif time.monotonic() - self._renewed > RENEW_EVERY:
             self._lease.renew()
             self._renewed = time.monotonic()
@@ -204,17 +208,17 @@ class Publishing:
 
     def _empty_inbox(self) -> None:
         """Takes in what other processes handed over; removed from the list only when it is durable here."""
-        items = self._client.lrange(keys.INBOX, 0, MAX_BATCH - 1)
-        requests = []
+        items: Any = self._client.lrange(keys.INBOX, 0, MAX_BATCH - 1)
+        requests, refused = [], []
         for item in items:
             try:
-                content = json.loads(item)
-                record = from_line(content["log"], canonical(content["record"]))
-                requests.append(Request(content["log"], record if record.get("commitments") else seal(record)))
-            except (ValueError, KeyError, TypeError, InvalidRecord) as error:
-                _log.error("a record that another process handed over is refused and kept aside: %s", error)
-                self._client.rpush(keys.INBOX_REFUSED, item)
+                requests.append(_handed_over(item))
+            except (ValueError, KeyError, TypeError, RecursionError, InvalidRecord) as error:
+                refused.append((item, str(error)))
         if items and self.sequencer.keep(requests):
+            for item, fault in refused:
+                _log.error("a record that another process handed over is refused and kept aside: %s", fault)
+                self._client.rpush(keys.INBOX_REFUSED, item)
             self._client.ltrim(keys.INBOX, len(items), -1)
             self._wake.set()
 
@@ -235,3 +239,15 @@ class Publishing:
         if self._trouble is not None and self._lease.value is not None:
             _log.info("publishing works again after %.0f s", time.time() - self._trouble[1])
             self._trouble = None
+
+
+def _handed_over(item: bytes) -> Request:
+    """What another process put into the inbox. It is checked as every sink will: none may condemn what was recorded."""
+    content = json.loads(item)
+    record = from_line(content["log"], canonical(content["record"]))
+    if "event_id" in record or "hash" in record:
+        raise InvalidRecord("event id and hash are the sequencer's and the sinks' to give")
+    if not record.get("commitments"):
+        record = seal(record)
+    check_commitments(record)
+    return Request(content["log"], record)
