@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,8 +40,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(redis_client: Client) -> Iterator[Bench]:
-    yield Bench(redis_client)
+def bench(redis_client: Client) -> Bench:
+    return Bench(redis_client)
 
 
 def test_both_logs_are_delivered_in_order_and_the_queue_is_empty_then(bench: Bench) -> None:
@@ -66,7 +66,9 @@ def test_what_the_sink_has_already_is_dropped_and_acknowledged(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("step", ["open", "head", "write", "half", "written"])
-@pytest.mark.parametrize("fault", [full(), OSError("broken"), RuntimeError("a fault of the program"), Unreachable("gone")])
+@pytest.mark.parametrize(
+    "fault", [full(), OSError("broken"), RuntimeError("a fault of the program"), Unreachable("gone")]
+)
 def test_a_fault_at_any_step_loses_and_doubles_nothing(bench: Bench, step: str, fault: Exception) -> None:
     bench.feed.publish(30)
     bench.run()

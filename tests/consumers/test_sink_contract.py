@@ -119,7 +119,6 @@ def test_data_that_vanished_is_noticed_and_the_log_begins_anew(place: Place) -> 
         sink.write(JOINS, records[:3])
         place.lose()
         with pytest.raises((HeadMoved, SinkUnavailable)):
-            sink.head(JOINS)
             sink.write(JOINS, records[3:])
     with opened(place) as sink:
         assert sink.head(JOINS) == empty_head(JOINS)
@@ -155,10 +154,9 @@ def test_all_sinks_compute_the_same_chain(tmp_path: Path, s3_url: str) -> None:
 @pytest.mark.parametrize("name", ["json", "csv", "sqlite"])
 def test_a_folder_that_is_gone_is_a_sentence(name: str, tmp_path: Path) -> None:
     place = LOCAL[name](tmp_path / "absent")
-    with pytest.raises(SinkUnavailable, match=r"cannot be used: \w+"):
-        with opened(place) as sink:
-            sink.write(JOINS, batch(JOINS, 0, 1))
-        raise AssertionError("a folder was made where there was none")
+    with pytest.raises(SinkUnavailable, match=r"cannot be used: \w+"), opened(place) as sink:
+        sink.write(JOINS, batch(JOINS, 0, 1))
+    assert not (tmp_path / "absent").exists()
 
 
 @pytest.mark.parametrize("name", ["json", "csv", "sqlite"])
@@ -175,7 +173,9 @@ def test_a_file_of_another_program_is_a_sentence_and_leaves_nothing_open(name: s
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_cloud_that_does_not_answer_is_a_sentence_without_the_login(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cloud_that_does_not_answer_is_a_sentence_without_the_login(
+    s3_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(SinkUnavailable, match="the cloud backup s3://bucket/x cannot be used") as caught:
         CloudBackup("s3://bucket/x")

@@ -1,7 +1,7 @@
 """Two programs for a test, and for a longer measurement by hand: one appends to an array, the other reads it.
 
 python tests/joins/json_reading.py write FILE APPENDS [SIZES]   appends batches of these sizes, in turn
-python tests/joins/json_reading.py read FILE                    `json.load` in a loop until its input ends, then the counts
+python tests/joins/json_reading.py read FILE                    loads it in a loop until its input ends, then the counts
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +65,7 @@ def chain(count: int, reason: str = "é\n" * 3) -> list[Record]:
 
 
 def torn(before: bytes, after: bytes) -> Iterator[bytes]:
-    """The states in which a crash of the program may leave a file on the way from `before` to `after`: at every byte."""
+    """The states in which a crash may leave a file on the way from `before` to `after`: at every byte."""
     old = before.ljust(len(after), b"\0")
     for place in range(*_changed(before, after)):
         yield (after[:place] + old[place:])[: max(place, len(before))]
@@ -89,4 +88,5 @@ def holed(before: bytes, after: bytes) -> Iterator[bytes]:
 
 
 def _changed(before: bytes, after: bytes) -> tuple[int, int]:
-    return len(os.path.commonprefix([before, after])), len(after.rstrip(b" ")) + 1
+    same = (place for place, (old, new) in enumerate(zip(before, after, strict=False)) if old != new)
+    return next(same, min(len(before), len(after))), len(after.rstrip(b" ")) + 1

@@ -82,3 +82,20 @@ def test_a_foreign_json_load_succeeds_at_any_moment_while_records_are_appended(t
     assert counts["reads"] >= 20
     assert counts["bad"] == 0, counts
     assert len(json.loads(path.read_text())) == appended["records"]
+
+
+def test_a_log_far_longer_than_what_is_read_at_its_opening_opens_again(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    lines = [to_line(record) for record in batch(JOINS, 0, 500)]
+    writer = ArrayWriter(path, JOINS)
+    for _ in range(120):  # some 60 MB, with the allocated space that goes with it
+        writer.append(lines, ("1-0", "00"))
+    writer.close()
+    last = [*chained(genesis(JOINS), batch(JOINS, 0, 500))]
+    with path.open("r+b") as file:  # the last records follow from one another, as a real log's do
+        end = file.read().rstrip(b" ").rindex(lines[0])
+        file.seek(end)
+        file.write(b",\n".join(to_line(record) for record in last) + b"\n]")
+    reopened = ArrayWriter(path, JOINS)
+    assert reopened.head == (last[-1]["event_id"], last[-1]["hash"])
+    reopened.close()

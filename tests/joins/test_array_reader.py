@@ -26,7 +26,11 @@ def logs(draw: st.DrawFn) -> list[Record]:
     drawn = draw(st.lists(hostile.normals(CHANGES), max_size=12))
     records = []
     for number, record in enumerate(drawn):
-        record = {**record, "reason": draw(st.sampled_from([None, *NAMES])), "xnest": {"reason": draw(st.sampled_from(NAMES))}}
+        record = {
+            **record,
+            "reason": draw(st.sampled_from([None, *NAMES])),
+            "xnest": {"reason": draw(st.sampled_from(NAMES))},
+        }
         records.append({**seal(record), "event_id": event(number)})
     return chained(genesis(LOG), records)
 

@@ -57,7 +57,10 @@ def test_a_replacement_that_fails_leaves_the_old_content_and_no_temporary_file(t
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO])
 def test_a_disk_error_becomes_a_sentence_with_its_remedy(number: int) -> None:
-    with pytest.raises(SinkUnavailable, match=r"/the/file cannot be used: .*; \w+"), durable.disk_errors(Path("/the/file")):
+    with (
+        pytest.raises(SinkUnavailable, match=r"/the/file cannot be used: .*; \w+"),
+        durable.disk_errors(Path("/the/file")),
+    ):
         raise OSError(number, os.strerror(number))
 
 

@@ -30,8 +30,20 @@ CHANGE = sealed(change(7, "attribution_corrected", join_id=JOIN["join_id"], invi
 @pytest.mark.parametrize(
     ("log", "record", "hash_", "line", "row"),
     [
-        (JOINS, JOIN, "1b1de29fa21a02d073ce1e24579a2cc0e8b96ff4a2aac878c7026f10a1483375", "90309a87ae67ba6cb72d87feb1c7eeecfd825698a1bfb1200d5ddd0890018380", "3809d6a9f8690a97cd4ef7dd596051348b911bed9b04b22baaeaea97821397c4"),
-        (CHANGES, CHANGE, "9e38c08fb63d145aff0e5eca10d56fdb499fe649a887c8f6dff9868e4ef9d13d", "959adf1aaba39aabbb4e60648dd708bbd91e1f84dc0c883b8bfd9911c5ed403f", "74e620c2bce63d8f184b2cbe3fe4ab0f3c7d177fa5bf211ff10f046ba0a08045"),
+        (
+            JOINS,
+            JOIN,
+            "1b1de29fa21a02d073ce1e24579a2cc0e8b96ff4a2aac878c7026f10a1483375",
+            "90309a87ae67ba6cb72d87feb1c7eeecfd825698a1bfb1200d5ddd0890018380",
+            "3809d6a9f8690a97cd4ef7dd596051348b911bed9b04b22baaeaea97821397c4",
+        ),
+        (
+            CHANGES,
+            CHANGE,
+            "9e38c08fb63d145aff0e5eca10d56fdb499fe649a887c8f6dff9868e4ef9d13d",
+            "959adf1aaba39aabbb4e60648dd708bbd91e1f84dc0c883b8bfd9911c5ed403f",
+            "74e620c2bce63d8f184b2cbe3fe4ab0f3c7d177fa5bf211ff10f046ba0a08045",
+        ),
     ],
     ids=["join", "change"],
 )
@@ -47,7 +59,7 @@ def test_hash_line_and_row_of_a_record_are_what_they_always_were(
 
 
 def test_the_hash_is_computed_as_the_documentation_says() -> None:
-    """Independently of the program: SHA-256 over the previous hash and RFC 8785 JSON of what is neither null nor a name."""
+    """Made without the program: SHA-256 over the previous hash and RFC 8785 JSON of what is neither null nor a name."""
     previous = sha256(b"persistent-invite-log/1/joins").digest()
     assert genesis(JOINS) == previous.hex()
     body = '{"a":[true,null],"b":"é\u2028\\n","event_id":"1-0"}'.encode()

@@ -28,7 +28,7 @@ def head_of(records: list[Record]) -> tuple[str, str]:
 def each_state_is_repaired(
     kind: Kind, folder: Path, records: list[Record], before: int, crash: Callable[[bytes, bytes], Iterator[bytes]]
 ) -> None:
-    """Writes `before` records, then the rest, and opens what each crash leaves of that: a log of all or some of them."""
+    """Writes `before` records, then the rest, and opens what each crash leaves: a log of all or some of them."""
     path = folder / "log"
     writer = kind.open(path)
     if before:

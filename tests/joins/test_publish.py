@@ -108,7 +108,12 @@ def test_an_arrival_is_gone_once_its_record_is_published(feed: Feed) -> None:
 
 
 def test_staff_records_fill_the_look_up_hashes(feed: Feed) -> None:
-    records = [staff_set(0, "7", "maria"), code_assigned(1, "abc", "7"), change(2), change(3, "staff_retired", staff_id="8")]
+    records = [
+        staff_set(0, "7", "maria"),
+        code_assigned(1, "abc", "7"),
+        change(2),
+        change(3, "staff_retired", staff_id="8"),
+    ]
     items = [Sequenced(CHANGES, event(n), seal(record)) for n, record in enumerate(records)]
     feed.send(CHANGES, items)
     staff = {field.decode(): json.loads(value) for field, value in feed.client.hgetall(keys.STAFF).items()}
@@ -144,9 +149,7 @@ def groups(feed: Feed) -> dict[str, Group]:
     return made
 
 
-def test_only_what_all_four_acknowledged_is_trimmed_and_the_window_stays(
-    feed: Feed, groups: dict[str, Group]
-) -> None:
+def test_only_what_all_four_acknowledged_is_trimmed_and_the_window_stays(feed: Feed, groups: dict[str, Group]) -> None:
     feed.publish(30)
     for sink in keys.SINKS[:3]:
         acknowledge(feed, sink)

@@ -57,7 +57,15 @@ def test_all_faults_are_reported_together() -> None:
         "REDIS_URL": "http://host", "PORT": "99999", "LOG_LEVEL": "LOUD", "CLOUD_BACKUP_URL": "ftp://x",
         "REDIS_TLS_VERIFY": "perhaps", "STREAM_WINDOW": "-5", "DISCORD_TOKEN": "two words",
     })  # fmt: skip
-    for name in ("REDIS_URL", "PORT", "LOG_LEVEL", "CLOUD_BACKUP_URL", "REDIS_TLS_VERIFY", "STREAM_WINDOW", "DISCORD_TOKEN"):
+    for name in (
+        "REDIS_URL",
+        "PORT",
+        "LOG_LEVEL",
+        "CLOUD_BACKUP_URL",
+        "REDIS_TLS_VERIFY",
+        "STREAM_WINDOW",
+        "DISCORD_TOKEN",
+    ):
         assert name in message
 
 
