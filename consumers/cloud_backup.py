@@ -96,13 +96,22 @@ class CloudBackup:
             with (self._folder / name).open("rb") as file:
                 os.fsync(file.fileno())
             durable.sync_folder((self._folder / name).parent)
+            durable.sync_folder(self._folder)
 
     def _find_end(self, log: str) -> _End:
-        names = [entry["path"] for page in obstore.list(self._store, prefix=f"{log}/") for entry in page]
-        last = max((name for name in names if name.endswith(_SUFFIX)), default=None)
-        if last is None:
+        listed = [entry["path"] for page in obstore.list(self._store, prefix=f"{log}/") for entry in page]
+        names = {name for name in listed if name.endswith(_SUFFIX)}
+        if not names:
             return _End(empty_head(log), 0)
-        return replace(_end_after(f"{self._shown}/{last}", self._read(last)), name=last)
+        last = max(names)
+        end, previous = _end_after(f"{self._shown}/{last}", self._read(last))
+        for needed in (_name(log, 0), previous):
+            if needed is not None and needed not in names:
+                raise LogDamaged(
+                    f"{self._shown}/{needed} is gone, so this backup lacks records, and nothing was added to it: "
+                    "put the object back, or set CLOUD_BACKUP_URL to a new place to have a new backup made"
+                )
+        return replace(end, name=last)
 
     def _read(self, name: str) -> bytes:
         try:
@@ -139,6 +148,7 @@ def _encode(log: str, end: _End, batch: Sequence[Record]) -> bytes:
         "records": len(batch),
         "first": batch[0]["event_id"],
         "last": batch[-1]["event_id"],
+        "previous": end.name,
         "previous_hash": end.head[1],
         "hash": batch[-1]["hash"],
     }
@@ -146,10 +156,12 @@ def _encode(log: str, end: _End, batch: Sequence[Record]) -> bytes:
     return gzip.compress(b"\n".join(lines) + b"\n", mtime=0)
 
 
-def _end_after(name: str, data: bytes) -> _End:
+def _end_after(name: str, data: bytes) -> tuple[_End, str | None]:
+    """Where a log goes on after an object, and the object before that one."""
     try:
         header = json.loads(gzip.decompress(data).partition(b"\n")[0])
-        return _End((str(header["last"]), str(header["hash"])), int(header["position"]) + int(header["records"]))
+        position = int(header["position"]) + int(header["records"])
+        return _End((str(header["last"]), str(header["hash"])), position), header["previous"]
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise LogDamaged(f"{name} is no object of this program ({error}); it is left as it is") from error
 

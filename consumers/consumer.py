@@ -54,8 +54,9 @@ class Consumer:
         self._keeper.join()
         self._delivery.close()
         try:
-            self._lease.release()
-            process_report.withdraw(self.client, self.sink)
+            if self._lease.value is not None:
+                self._lease.release()
+                process_report.withdraw(self.client, self.sink)
         except RedisError as failure:
             _log.info("the lease runs out by itself: %s", failure)
         self._lock.release()
@@ -131,6 +132,8 @@ class Consumer:
         """Renews the lease and sends the report, beside whatever the main thread does."""
         while not self.stopping.wait(RENEW_EVERY):
             try:
+                if self._report.state == "waiting":
+                    continue  # the one that writes reports under this name
                 if self._lease.value is not None:
                     self._lease.renew()
                 heads = self._delivery.heads

@@ -40,8 +40,9 @@ class Delivery:
         self.heads: dict[str, Head] = {}  # where each log ended when last looked at; safe to read from another thread
 
     def backlog(self) -> int:
-        """Entries not yet in the sink; makes the RQ queue as long."""
-        self._ready()
+        """Entries not yet in the sink; makes the RQ queue as long. Raises HeadMoved when the sink's data is gone."""
+        sink = self._ready()
+        self.heads = {log: sink.head(log) for log in LOGS}
         return self._group.settle()
 
     def give_back(self) -> None:
@@ -74,8 +75,8 @@ class Delivery:
         if sink is not None:
             sink.close()
 
-    def _ready(self) -> None:
-        """Opens the sink and puts its groups where it ends, when that is due."""
+    def _ready(self) -> Sink:
+        """The sink, opened, and its groups put where it ends, when that is due."""
         epoch = self._group.epoch()
         if self._sink is None or epoch != self._epoch:
             self.close()
@@ -85,6 +86,7 @@ class Delivery:
                 self._group.align(log, self.heads[log][0])
             write_jobs(self._client)
             self._epoch = epoch
+        return self._sink
 
     def _deliver_both(self, entries: list[Entry]) -> None:
         """Delivers to each log; one that waits for a newer program does not hold up the other."""

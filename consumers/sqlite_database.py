@@ -107,8 +107,12 @@ class SqliteDatabase:
             yield
         except sqlite3.IntegrityError:
             raise
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             raise SinkUnavailable(f"{self._path} cannot be used: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise SinkUnavailable(
+                f"{self._path} is damaged ({error}) and left as it is: move it aside to have it made anew"
+            ) from error
 
 
 def _row(log: str, record: Record) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from joins.records import CHANGE_KEYS, JOIN_KEYS, JOINS
 from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, read_tail, read_window
 
 GROW_BYTES = 64 * 1024
+MOST_SPARE = 4 << 20  # bytes; what a sink writes, at its fastest, while a foreign program reads a very long log
 READER_SECONDS = 0.001  # how long a write waits for foreign readers that have the file open
 OPEN, CLOSE = b"[\n", b"\n]"
 BLANK = b" \n\0"  # NUL: what a file system may leave of a block that a power cut kept it from writing
@@ -111,7 +112,7 @@ class ArrayWriter:
 
     def _stay_ahead(self) -> None:
         """Allocates what readers of this file, the longer the slower, leave time for others to write meanwhile."""
-        spare = GROW_BYTES // 2 + self._tail.end // 16
+        spare = min(GROW_BYTES // 2 + self._tail.end // 16, MOST_SPARE)
         if os.fstat(self._descriptor).st_size - self._tail.end < spare:
             with contextlib.suppress(OSError):  # a full disk; the next append asks again, for what it needs
                 self._allocate(self._tail.end + 2 * spare)
@@ -119,7 +120,7 @@ class ArrayWriter:
     def _repaired(self, log: str) -> Tail:
         if os.pread(self._descriptor, len(OPEN), 0) != OPEN:
             raise LogDamaged(f"{self._path} does not begin as a log of this program; it is left as it is")
-        window = read_window(self._descriptor, len(OPEN))
+        window = read_window(self._descriptor, len(OPEN), BLANK)
         tail = read_tail(str(self._path), log, window, parse_line, b",", _first_record)
         rest = window.data[tail.end - window.offset :]
         empty = tail.head == empty_head(log)
@@ -133,7 +134,8 @@ class ArrayWriter:
         """Closes the array at `end` and blanks what follows, which is kept in a file of its own."""
         torn = rest.strip(BLANK + b",]")
         aside = durable.set_aside(self._path, rest.rstrip(BLANK), "torn") if torn else None
-        durable.write_all(self._descriptor, close.ljust(len(rest)), end)
+        size = os.fstat(self._descriptor).st_size
+        durable.write_all(self._descriptor, close.ljust(size - end), end)
         os.fsync(self._descriptor)
         _log.warning("%s: a torn write was cut from its end%s", self._path, f" and kept in {aside}" if aside else "")
 

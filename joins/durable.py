@@ -22,6 +22,8 @@ _REMEDIES = {
     errno.EROFS: "the file system is read-only; remount it for writing",
     errno.EACCES: "permission is denied; give this user write access",
     errno.EPERM: "permission is denied; give this user write access",
+    errno.EEXIST: "there is a file in its place; move it away",
+    errno.ENOTDIR: "there is a file in the place of a folder; move it away",
     errno.EIO: "the disk reports an error; check it",
 }
 
@@ -176,9 +178,10 @@ def _take_lease(descriptor: int, seconds: float) -> bool:
 def folder_id(folder: Path) -> str:
     """A random id kept in the folder: two processes with the same one share its locks, wherever they run."""
     path = folder / ".folder-id"
-    for _ in range(2):
-        with contextlib.suppress(FileNotFoundError):
-            if found := path.read_text().strip():
-                return found
-        replace(path, uuid4().hex.encode())
-    return path.read_text().strip()
+    with disk_errors(path):
+        for _ in range(2):
+            with contextlib.suppress(FileNotFoundError):
+                if found := path.read_text().strip():
+                    return found
+            replace(path, uuid4().hex.encode())
+        return path.read_text().strip()

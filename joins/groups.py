@@ -61,7 +61,7 @@ class Group:
         if text(reply) == "TRIMMED":
             raise StreamTrimmed(
                 f"the {self._sink} sink ends at {head} of the {log} log, and the stream no longer reaches back there; "
-                f"copy the log from another sink"
+                "put this sink's data back from a backup"
             )
 
     def epoch(self) -> str | None:

@@ -40,7 +40,9 @@ class Lease:
         asked = time.monotonic()
         if self.value is None or not self._renew(keys=[keys.lease(self._name)], args=[self.value, int(TTL * 1000)]):
             self.value, self._valid_until = None, 0.0
-            raise LeaseLost(f"the lease of {self._name} was lost: another process writes now")
+            raise LeaseLost(
+                f"the lease of {self._name} ran out, or another process took it; it is taken again when it is free"
+            )
         self._valid_until = asked + TTL
 
     def check(self) -> None:

@@ -79,7 +79,7 @@ class Publisher:
 
     def trim(self, log: str, keep: int) -> int:
         """Drops entries that every sink has acknowledged, beyond the newest `keep`; says how many."""
-        names = [keys.stream(log), keys.TRIMMED, keys.PUBLISHED]
+        names = [keys.stream(log), keys.TRIMMED, keys.PUBLISHED, keys.VERDICTS]
         return int(self._trim(keys=names, args=[log, keep, *keys.SINKS]))
 
 

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from joins.errors import ServerTooOld, ServerUnreachable
+from joins.errors import ServerTooOld, ServerUnreachable, SettingsError
 from joins.settings import Settings
 
 SOCKET_TIMEOUT = 5.0  # seconds; every blocking read stays well under it
@@ -48,7 +48,13 @@ def connect(settings: Settings, url: str | None = None, connections: int = 4) ->
         return _through_sentinel(url, settings, options)
     if url.startswith("rediss://") and not settings.redis_tls_verify and "ssl_cert_reqs" not in url:
         options |= {"ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False}
-    pool = redis.BlockingConnectionPool.from_url(url, max_connections=connections, timeout=SOCKET_TIMEOUT, **options)
+    try:
+        pool = redis.BlockingConnectionPool.from_url(
+            url, max_connections=connections, timeout=SOCKET_TIMEOUT, **options
+        )
+        pool.connection_class(**pool.connection_kwargs)  # makes an object, no connection: it knows what it can take
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"REDIS_URL {shown(url)} has an option that redis-py does not take: {error}.") from error
     return redis.Redis(connection_pool=pool)
 
 

@@ -18,6 +18,7 @@ from joins.event_id import ZERO
 
 MAX_WRITE_BYTES = 1 << 20  # no sink writes more at once
 WINDOW_BYTES = 3 * MAX_WRITE_BYTES
+_STEP = 1 << 20  # bytes read at once on the way back over blank space
 # A disk's least block, as it looks where it did not reach the disk: with luck, what is left of the line can be read.
 HOLES = (b" " * 512, b"\0" * 512)
 Head = tuple[str, str]  # event id and hash of the last record
@@ -37,11 +38,22 @@ class Window:
     whole: bool
 
 
-def read_window(descriptor: int, begin: int) -> Window:
-    """The last WINDOW_BYTES of an open file whose first record begins at byte `begin`."""
-    size = os.fstat(descriptor).st_size
+def end_of_data(descriptor: int, blank: bytes) -> int:
+    """The offset just after the last byte of an open file that is none of `blank`; 0 when there is none."""
+    position = os.fstat(descriptor).st_size
+    while position > 0:
+        step = min(_STEP, position)
+        position -= step
+        if data := os.pread(descriptor, step, position).rstrip(blank):
+            return position + len(data)
+    return 0
+
+
+def read_window(descriptor: int, begin: int, blank: bytes = b"") -> Window:
+    """The last WINDOW_BYTES before `blank` space in an open file whose first record begins at byte `begin`."""
+    size = end_of_data(descriptor, blank) if blank else os.fstat(descriptor).st_size
     start = max(begin, size - WINDOW_BYTES)
-    data = os.pread(descriptor, size - start, start)
+    data = os.pread(descriptor, max(0, size - start), start)
     if start == begin:
         return Window(data, start, whole=True)
     line = data.find(b"\n") + 1

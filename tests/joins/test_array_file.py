@@ -9,9 +9,10 @@ import pytest
 from factories import batch
 from log_file_cases import KINDS, LOG, chain
 
-from joins.array_file import GROW_BYTES, ArrayWriter
+from joins.array_file import GROW_BYTES, MOST_SPARE, ArrayWriter
 from joins.errors import LogDamaged
 from joins.json_format import to_line
+from joins.tail import MAX_WRITE_BYTES, WINDOW_BYTES
 
 JSON = KINDS[0]
 
@@ -84,18 +85,23 @@ def test_a_foreign_json_load_succeeds_at_any_moment_while_records_are_appended(t
     assert len(json.loads(path.read_text())) == appended["records"]
 
 
-def test_a_log_far_longer_than_what_is_read_at_its_opening_opens_again(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    lines = [to_line(record) for record in batch(JOINS, 0, 500)]
-    writer = ArrayWriter(path, JOINS)
-    for _ in range(120):  # some 60 MB, with the allocated space that goes with it
-        writer.append(lines, ("1-0", "00"))
+def test_more_allocated_space_than_is_read_at_the_opening_hides_no_record(tmp_path: Path) -> None:
+    records = chain(20)
+    JSON.write(tmp_path / "log", records)
+    with (tmp_path / "log").open("ab") as file:
+        file.write(b" " * (WINDOW_BYTES + GROW_BYTES))
+    writer = ArrayWriter(tmp_path / "log", LOG)
+    assert writer.head == (records[-1]["event_id"], records[-1]["hash"])
+    JSON.append(writer, chain(21)[20:])
     writer.close()
-    last = [*chained(genesis(JOINS), batch(JOINS, 0, 500))]
-    with path.open("r+b") as file:  # the last records follow from one another, as a real log's do
-        end = file.read().rstrip(b" ").rindex(lines[0])
-        file.seek(end)
-        file.write(b",\n".join(to_line(record) for record in last) + b"\n]")
-    reopened = ArrayWriter(path, JOINS)
-    assert reopened.head == (last[-1]["event_id"], last[-1]["hash"])
-    reopened.close()
+    assert len(json.loads((tmp_path / "log").read_bytes())) == 21
+
+
+def test_the_space_ahead_of_a_long_log_has_a_limit(tmp_path: Path) -> None:
+    writer = ArrayWriter(tmp_path / "log", LOG)
+    line = to_line(batch(LOG, 0, 1)[0])
+    for _ in range(90):  # some 90 MB; what the lines hold does not matter here
+        writer.append([line] * ((MAX_WRITE_BYTES - 64) // (len(line) + 2)), ("1-0", "00"))
+    writer.close()
+    content = (tmp_path / "log").read_bytes()
+    assert len(content) - len(content.rstrip(b" ")) <= 3 * MOST_SPARE
