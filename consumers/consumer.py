@@ -35,6 +35,7 @@ class Consumer:
         self.client = connect(settings, connections=3)
         self.stopping = threading.Event()
         self.outage = Outage()
+        self._cleared = False
         self._lock = FolderLock(folder, sink)
         self._locked = False
         self._lease = Lease(self.client, sink, folder_id(folder))
@@ -125,7 +126,9 @@ class Consumer:
         reason = self.outage.reason
         if (lasted := self.outage.over()) is not None:
             _log.info("works again after %.0f s (%s)", lasted, reason)
+        if lasted is not None or not self._cleared:  # at first what an earlier process left
             tokens.clear_outage(self.client, self.sink)
+            self._cleared = True
         self.say("working")
 
     def _keep(self) -> None:
