@@ -26,7 +26,7 @@ from joins.publish import MAX_BATCH, Publisher, Sequenced
 from joins.records import LOGS
 from joins.redis_url import Client
 from joins.scripts import text
-from producer.healing import heal, last_known, relearn_staff
+from producer.healing import heal, last_known
 from producer.outbox import Arrival, Outbox
 from producer.sequencer import Request, Sequencer
 from producer.staff_registry import StaffRegistry
@@ -78,6 +78,11 @@ class Publishing:
                 _log.warning("%d records wait in the outbox for the next start", len(self._outbox.waiting))
             self._outbox.close()
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps records from being published, or arrivals from the disk; None while all is well."""
+        return self._trouble[0] if self._trouble else None
+
     def arrivals(self) -> list[Arrival]:
         """Arrivals that have no record yet."""
         with self._outbox.lock:
@@ -97,12 +102,17 @@ class Publishing:
                 delay = 0.0
             except LeaseLost:
                 self._lease.value = None  # taken again at once, or by another producer
-            except StreamForgot as error:
-                self._complain(str(error))
+            except StreamForgot:
                 delay = self._try_to_heal()
             except (RedisError, InviteLogError) as error:
                 self._complain(f"the Redis server takes nothing ({error}); the outbox keeps all of it")
                 delay = min(LONGEST_DELAY, 2 * delay or TICK)
+            except Exception as error:
+                # A fault must not end the thread: it would end publishing, unseen.
+                if self._trouble is None:
+                    _log.exception("a fault in publishing; the outbox keeps all of it")
+                self._complain(f"a fault in publishing ({type(error).__name__}: {error}); the outbox keeps all of it")
+                delay = LONGEST_DELAY
 
     def _tick(self) -> None:
         if self._lease.value is None:
@@ -132,9 +142,10 @@ class Publishing:
         self._renewed = time.monotonic()
         epoch = self._publisher.epoch()
         forgotten = epoch is None
+        lasts = {log: self._publisher.last_id(log) for log in LOGS}
         with self._outbox.lock:
-            for log in LOGS:
-                last, known = self._publisher.last_id(log), last_known(self._outbox, self._folder, log)
+            for log, last in lasts.items():
+                known = last_known(self._outbox, self._folder, log)
                 forgotten = forgotten or event_id.is_above(known, last)
                 self._outbox.last[log] = event_id.latest(self._outbox.last[log], last, known)
             if epoch is not None and epoch != self._outbox.epoch:
@@ -148,9 +159,7 @@ class Publishing:
                     self._outbox.add_arrivals([json.loads(arrival)])
 
     def _heal(self) -> None:
-        with self._outbox.lock:
-            heal(self._publisher, self._outbox, self._folder, self._lease.value or "")
-        relearn_staff(self._client, self._folder)
+        heal(self._client, self._publisher, self._outbox, self._folder, self._lease, self._window)
         self._announced.clear()
 
     def _try_to_heal(self) -> float:
@@ -158,15 +167,19 @@ class Publishing:
         try:
             self._heal()
             return 0.0
+        except LeaseLost:
+            self._lease.value = None
+            return TICK
         except (RedisError, InviteLogError) as error:
-            _log.error("the streams cannot be healed yet: %s", error)
+            self._complain(str(error))
             return LONGEST_DELAY
 
     def _announce(self) -> None:
         """Puts arrivals where they outlive this disk too."""
         with self._outbox.lock:
-            self._announced &= self._outbox.arrivals.keys()
-            new = {k: v for k, v in self._outbox.arrivals.items() if k not in self._announced}
+            arrivals = {**self._outbox.arrivals, **self.sequencer.unsaved}
+            self._announced &= arrivals.keys()
+            new = {join_id: arrival for join_id, arrival in arrivals.items() if join_id not in self._announced}
         if new:
             self._client.hset(keys.ARRIVALS, mapping={join_id: canonical(arrival) for join_id, arrival in new.items()})
             self._announced |= new.keys()
@@ -181,7 +194,8 @@ class Publishing:
             with self._outbox.lock:
                 self._outbox.mark_published(item for item, place in places if place == item.event_id)
                 self._outbox.drop(item for item, place in places if place not in (None, item.event_id))
-                self._place_again(log, [item for item, place in places if place is None])
+            if late := [item for item, place in places if place is None]:
+                self._place_again(log, late)
 
     def _waiting(self) -> list[Sequenced]:
         """The next records to publish, all of one log."""
@@ -191,8 +205,9 @@ class Publishing:
 
     def _place_again(self, log: str, late: list[Sequenced]) -> None:
         """Gives a new place to records that another sequencer went past before they were published."""
-        if late:
-            above = event_id.latest(self._outbox.last[log], self._publisher.last_id(log))
+        last = self._publisher.last_id(log)
+        with self._outbox.lock:
+            above = event_id.latest(self._outbox.last[log], last)
             for item in late:
                 above = event_id.following(above)
                 self._outbox.add_records([Sequenced(log, above, item.record)])
@@ -225,18 +240,20 @@ class Publishing:
     def _report(self) -> None:
         with self._outbox.lock:
             details = {"outbox": len(self._outbox.waiting), "arrivals": len(self._outbox.arrivals)}
+        if self.sequencer.trouble is not None:
+            self._complain(self.sequencer.trouble)
         reason, since = self._trouble or (None, None)
         state = "failing" if self._trouble else "working"
         report = Report("producer", state, reason, since, started=self._started, details=details | self.details())
         process_report.send(self._client, report)
 
     def _complain(self, reason: str) -> None:
-        if self._trouble is None:
+        if self.trouble != reason:
             _log.error("%s", reason)
-            self._trouble = (reason, time.time())
+            self._trouble = (reason, self._trouble[1] if self._trouble else time.time())
 
     def _recovered(self) -> None:
-        if self._trouble is not None and self._lease.value is not None:
+        if self._trouble is not None and self._lease.value is not None and self.sequencer.trouble is None:
             _log.info("publishing works again after %.0f s", time.time() - self._trouble[1])
             self._trouble = None
 

@@ -22,7 +22,7 @@ from joins.publish import Sequenced
 from joins.records import CHANGES, JOINS
 from joins.redis_url import Client, connect
 from joins.settings import Settings
-from producer import publishing, recorder
+from producer import healing, publishing, recorder
 from producer.healing import relearn_staff
 from producer.recorder import Recorder
 from producer.staff_registry import Staff
@@ -35,6 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "LONGEST_DELAY", 0.1)
     monkeypatch.setattr(publishing, "RENEW_EVERY", 0.05)
     monkeypatch.setattr(recorder, "TAKE_OVER", 0.05)
+    monkeypatch.setattr(healing, "REPORTS_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -46,9 +47,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def recording(url: str, folder: Path) -> AsyncIterator[Recorder]:
+async def recording(url: str, folder: Path, window: int = 10_000) -> AsyncIterator[Recorder]:
     client = connect(Settings(redis_url=url))
-    made = await Recorder.start(Settings(redis_url=url, invite_logs_dir=folder), client)
+    made = await Recorder.start(Settings(redis_url=url, invite_logs_dir=folder, stream_window=window), client)
     try:
         yield made
     finally:
