@@ -13,7 +13,7 @@ import gzip
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -39,10 +39,11 @@ _RETRY: RetryConfig = {"max_retries": 2}
 
 @dataclass(frozen=True)
 class _End:
-    """Where a log ends in the cloud: its head, and how many records lie before the next object."""
+    """Where a log ends in the cloud: its head, how many records lie before the next object, and the last object."""
 
     head: Head
     position: int
+    name: str | None = None
 
 
 class CloudBackup:
@@ -67,6 +68,14 @@ class CloudBackup:
         end = self._ends[log]
         name, data = _name(log, end.position), _encode(log, end, batch)
         try:
+            if end.name is not None:
+                obstore.head(self._store, end.name)
+        except (NotFoundError, FileNotFoundError) as error:
+            # To go on here would leave a hole that nobody sees before the backup is needed.
+            raise HeadMoved(f"{self._shown}/{end.name} is gone: the backup was emptied or replaced") from error
+        except (BaseError, OSError) as error:
+            raise self._unavailable(error) from error
+        try:
             obstore.put(self._store, name, data, mode="create")
             self._sync(name)
         except AlreadyExistsError as error:
@@ -76,7 +85,7 @@ class CloudBackup:
         except (BaseError, OSError) as error:
             raise self._unavailable(error) from error
         last = batch[-1]
-        self._ends[log] = _End((last["event_id"], last["hash"]), end.position + len(batch))
+        self._ends[log] = _End((last["event_id"], last["hash"]), end.position + len(batch), name)
 
     def close(self) -> None:
         """See Sink. The store keeps nothing open that needs closing."""
@@ -87,13 +96,22 @@ class CloudBackup:
             with (self._folder / name).open("rb") as file:
                 os.fsync(file.fileno())
             durable.sync_folder((self._folder / name).parent)
+            durable.sync_folder(self._folder)
 
     def _find_end(self, log: str) -> _End:
-        names = [entry["path"] for page in obstore.list(self._store, prefix=f"{log}/") for entry in page]
-        last = max((name for name in names if name.endswith(_SUFFIX)), default=None)
-        if last is None:
+        listed = [entry["path"] for page in obstore.list(self._store, prefix=f"{log}/") for entry in page]
+        names = {name for name in listed if name.endswith(_SUFFIX)}
+        if not names:
             return _End(empty_head(log), 0)
-        return _end_after(f"{self._shown}/{last}", self._read(last))
+        last = max(names)
+        end, previous = _end_after(f"{self._shown}/{last}", self._read(last))
+        for needed in (_name(log, 0), previous):
+            if needed is not None and needed not in names:
+                raise LogDamaged(
+                    f"{self._shown}/{needed} is gone, so this backup lacks records, and nothing was added to it: "
+                    "put the object back, or set CLOUD_BACKUP_URL to a new place to have a new backup made"
+                )
+        return replace(end, name=last)
 
     def _read(self, name: str) -> bytes:
         try:
@@ -103,7 +121,7 @@ class CloudBackup:
 
     def _unavailable(self, error: Exception) -> SinkUnavailable:
         reason = " ".join(str(error).partition("Debug source")[0].split())[:300]
-        if isinstance(error, NotFoundError):
+        if isinstance(error, NotFoundError) or "NoSuchBucket" in reason:
             reason = f"there is no such bucket or folder ({reason})"
         return SinkUnavailable(f"the cloud backup {self._shown} cannot be used: {reason}")
 
@@ -130,6 +148,7 @@ def _encode(log: str, end: _End, batch: Sequence[Record]) -> bytes:
         "records": len(batch),
         "first": batch[0]["event_id"],
         "last": batch[-1]["event_id"],
+        "previous": end.name,
         "previous_hash": end.head[1],
         "hash": batch[-1]["hash"],
     }
@@ -137,10 +156,12 @@ def _encode(log: str, end: _End, batch: Sequence[Record]) -> bytes:
     return gzip.compress(b"\n".join(lines) + b"\n", mtime=0)
 
 
-def _end_after(name: str, data: bytes) -> _End:
+def _end_after(name: str, data: bytes) -> tuple[_End, str | None]:
+    """Where a log goes on after an object, and the object before that one."""
     try:
         header = json.loads(gzip.decompress(data).partition(b"\n")[0])
-        return _End((str(header["last"]), str(header["hash"])), int(header["position"]) + int(header["records"]))
+        position = int(header["position"]) + int(header["records"])
+        return _End((str(header["last"]), str(header["hash"])), position), header["previous"]
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise LogDamaged(f"{name} is no object of this program ({error}); it is left as it is") from error
 

@@ -35,6 +35,7 @@ class Consumer:
         self.client = connect(settings, connections=3)
         self.stopping = threading.Event()
         self.outage = Outage()
+        self._cleared = False
         self._lock = FolderLock(folder, sink)
         self._locked = False
         self._lease = Lease(self.client, sink, folder_id(folder))
@@ -54,8 +55,9 @@ class Consumer:
         self._keeper.join()
         self._delivery.close()
         try:
-            self._lease.release()
-            process_report.withdraw(self.client, self.sink)
+            if self._lease.value is not None:
+                self._lease.release()
+                process_report.withdraw(self.client, self.sink)
         except RedisError as failure:
             _log.info("the lease runs out by itself: %s", failure)
         self._lock.release()
@@ -124,13 +126,17 @@ class Consumer:
         reason = self.outage.reason
         if (lasted := self.outage.over()) is not None:
             _log.info("works again after %.0f s (%s)", lasted, reason)
+        if lasted is not None or not self._cleared:  # at first what an earlier process left
             tokens.clear_outage(self.client, self.sink)
+            self._cleared = True
         self.say("working")
 
     def _keep(self) -> None:
         """Renews the lease and sends the report, beside whatever the main thread does."""
         while not self.stopping.wait(RENEW_EVERY):
             try:
+                if self._report.state == "waiting":
+                    continue  # the one that writes reports under this name
                 if self._lease.value is not None:
                     self._lease.renew()
                 heads = self._delivery.heads

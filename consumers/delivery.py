@@ -40,8 +40,9 @@ class Delivery:
         self.heads: dict[str, Head] = {}  # where each log ended when last looked at; safe to read from another thread
 
     def backlog(self) -> int:
-        """Entries not yet in the sink; makes the RQ queue as long."""
-        self._ready()
+        """Entries not yet in the sink; makes the RQ queue as long. Raises HeadMoved when the sink's data is gone."""
+        sink = self._ready()
+        self.heads = {log: sink.head(log) for log in LOGS}
         return self._group.settle()
 
     def give_back(self) -> None:
@@ -62,8 +63,7 @@ class Delivery:
                     if empty_reads > MAX_EMPTY_READS:
                         self.close()  # the server counts wrong: the next run puts the group right
                         break
-                for log in LOGS:
-                    self._deliver(log, [entry for entry in entries if entry.log == log])
+                self._deliver_both(entries)
             self._group.settle()
         except BaseException:
             self.close()
@@ -75,8 +75,8 @@ class Delivery:
         if sink is not None:
             sink.close()
 
-    def _ready(self) -> None:
-        """Opens the sink and puts its groups where it ends, when that is due."""
+    def _ready(self) -> Sink:
+        """The sink, opened, and its groups put where it ends, when that is due."""
         epoch = self._group.epoch()
         if self._sink is None or epoch != self._epoch:
             self.close()
@@ -86,6 +86,18 @@ class Delivery:
                 self._group.align(log, self.heads[log][0])
             write_jobs(self._client)
             self._epoch = epoch
+        return self._sink
+
+    def _deliver_both(self, entries: list[Entry]) -> None:
+        """Delivers to each log; one that waits for a newer program does not hold up the other."""
+        waits = None
+        for log in LOGS:
+            try:
+                self._deliver(log, [entry for entry in entries if entry.log == log])
+            except NewerVersion as error:
+                waits = error
+        if waits is not None:
+            raise waits
 
     def _deliver(self, log: str, entries: list[Entry]) -> None:
         assert self._sink is not None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from joins.chain import Record
+from joins.errors import HeadMoved
 from joins.records import LOGS
 from joins.tail import MAX_WRITE_BYTES, Head, empty_head
 
@@ -34,14 +35,19 @@ class FileLog:
     ) -> None:
         self._path_of, self._open, self._encode = path_of, open_writer, encode
         self._writers: dict[str, Writer] = {}
-        for log in LOGS:
-            if path_of(log).exists():
-                self._writers[log] = open_writer(path_of(log), log)
+        try:
+            for log in LOGS:
+                if path_of(log).exists():
+                    self._writers[log] = open_writer(path_of(log), log)
+        except BaseException:
+            self.close()
+            raise
 
     def head(self, log: str) -> Head:
         """See Sink. Raises HeadMoved when the file was replaced under this process."""
         writer = self._writers.get(log)
         if writer is None:
+            self._check_absent(log)
             return empty_head(log)
         writer.check_identity()
         return writer.head
@@ -49,11 +55,16 @@ class FileLog:
     def write(self, log: str, batch: Sequence[Record]) -> None:
         """See Sink."""
         if log not in self._writers:
+            self._check_absent(log)
             self._writers[log] = self._open(self._path_of(log), log)
         lines = [self._encode(log, record) for record in batch]
         for run in runs(lines, MAX_WRITE_BYTES - _MARGIN):
             last = batch[run[-1]]
             self._writers[log].append([lines[index] for index in run], (last["event_id"], last["hash"]))
+
+    def _check_absent(self, log: str) -> None:
+        if self._path_of(log).exists():
+            raise HeadMoved(f"{self._path_of(log)} was not there before: it was restored, or another program made it")
 
     def close(self) -> None:
         """See Sink."""

@@ -12,7 +12,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from joins import durable, schema
-from joins.chain import Record
+from joins.chain import Record, link
 from joins.columns import COLUMNS, split
 from joins.errors import HeadMoved, SinkUnavailable
 from joins.log_files import database_path
@@ -62,9 +62,8 @@ class SqliteDatabase:
 
     def write(self, log: str, batch: Sequence[Record]) -> None:
         """See Sink."""
-        head = self.head(log)
         with self._errors(), self._database.atomic():
-            if head != self.head(log):
+            if link(self.head(log)[1], batch[0]) != batch[0]["hash"]:
                 raise HeadMoved(f"{self._path} was written by something else")
             self._database.table(log).insert_all((_row(log, record) for record in batch), batch_size=500)
             if log == CHANGES:
@@ -108,8 +107,12 @@ class SqliteDatabase:
             yield
         except sqlite3.IntegrityError:
             raise
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             raise SinkUnavailable(f"{self._path} cannot be used: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise SinkUnavailable(
+                f"{self._path} is damaged ({error}) and left as it is: move it aside to have it made anew"
+            ) from error
 
 
 def _row(log: str, record: Record) -> dict[str, Any]:

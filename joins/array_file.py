@@ -9,8 +9,9 @@ A write replaces the closing bracket and some of the spaces after it by the new 
 and without changing the file's size; a foreign `json.load` sees the array before or after. The spaces are allocated,
 durably, before the write that needs them, so that a full disk fails while nothing has been touched; and long before
 it, because a foreign reader asks for the size, reads that much, then asks for more, and must not find, in between,
-that a record has come to lie across the end of what it has read. (Measured: allocated only when needed, 5 bad reads of
-7,278; one call of 400 kB can still be seen half done, for some 6 microseconds, and smaller calls last no longer.)
+that a record has come to lie across the end of what it has read. Readers that are at it are waited for a moment, and
+new ones kept away, because a call is not seen all at once. (Measured with appends and reads without any pause: 9 bad
+reads of 75,000 without that, 0 of 83,000 with it.)
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ from pathlib import Path
 from joins import durable
 from joins.chain import Record
 from joins.errors import HeadMoved, LogDamaged
+from joins.json_format import to_line
+from joins.records import CHANGE_KEYS, JOIN_KEYS, JOINS
 from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, read_tail, read_window
 
 GROW_BYTES = 64 * 1024
+MOST_SPARE = 4 << 20  # bytes; what a sink writes, at its fastest, while a foreign program reads a very long log
+READER_SECONDS = 0.001  # how long a write waits for foreign readers that have the file open
 OPEN, CLOSE = b"[\n", b"\n]"
 BLANK = b" \n\0"  # NUL: what a file system may leave of a block that a power cut kept it from writing
 _log = logging.getLogger("joins.array_file")
@@ -62,6 +67,11 @@ class ArrayWriter:
         """Raises HeadMoved when the file at the path is no longer the one this writer left there."""
         if durable.identity(self._path) != self._identity:
             raise HeadMoved(f"{self._path} is not the file that was opened: it was replaced, cut or removed")
+        # Another writer's records would not change the size: they stand in the space that was allocated.
+        close = b"]" if self._tail.end == len(OPEN) else CLOSE
+        with durable.disk_errors(self._path):
+            if os.pread(self._descriptor, len(close), self._tail.end) != close:
+                raise HeadMoved(f"{self._path} was written by something else")
 
     def append(self, lines: list[bytes], head: Head) -> None:
         """Adds lines, of which `head` is the last; durable on return. Raises HeadMoved when the file was replaced."""
@@ -73,7 +83,10 @@ class ArrayWriter:
             raise ValueError("a write must stay below MAX_WRITE_BYTES, or a torn one could not be told")
         with durable.disk_errors(self._path):
             self._allocate(self._tail.end + len(data))
-            with durable.file_lock(self._descriptor, exclusive=True):
+            with (
+                durable.file_lock(self._descriptor, exclusive=True),
+                durable.readers_away(self._descriptor, READER_SECONDS),
+            ):
                 durable.write_all(self._descriptor, data, self._tail.end)
             os.fdatasync(self._descriptor)
         self._tail = Tail(head, self._tail.end + len(data) - len(CLOSE))
@@ -99,7 +112,7 @@ class ArrayWriter:
 
     def _stay_ahead(self) -> None:
         """Allocates what readers of this file, the longer the slower, leave time for others to write meanwhile."""
-        spare = GROW_BYTES // 2 + self._tail.end // 16
+        spare = min(GROW_BYTES // 2 + self._tail.end // 16, MOST_SPARE)
         if os.fstat(self._descriptor).st_size - self._tail.end < spare:
             with contextlib.suppress(OSError):  # a full disk; the next append asks again, for what it needs
                 self._allocate(self._tail.end + 2 * spare)
@@ -107,21 +120,22 @@ class ArrayWriter:
     def _repaired(self, log: str) -> Tail:
         if os.pread(self._descriptor, len(OPEN), 0) != OPEN:
             raise LogDamaged(f"{self._path} does not begin as a log of this program; it is left as it is")
-        window = read_window(self._descriptor, len(OPEN))
-        tail = read_tail(str(self._path), log, window, parse_line, b",")
+        window = read_window(self._descriptor, len(OPEN), BLANK)
+        tail = read_tail(str(self._path), log, window, parse_line, b",", _first_record)
         rest = window.data[tail.end - window.offset :]
         empty = tail.head == empty_head(log)
         if rest.rstrip(BLANK) != (b"]" if empty else CLOSE):
+            if empty and not _torn_by_us(log, rest):
+                raise LogDamaged(f"{self._path} holds no record of this program; it is left as it is")
             self._cut(rest, tail.end, b"]" if empty else CLOSE)
         return tail
 
     def _cut(self, rest: bytes, end: int, close: bytes) -> None:
         """Closes the array at `end` and blanks what follows, which is kept in a file of its own."""
         torn = rest.strip(BLANK + b",]")
-        if torn and not torn.startswith(b"{") and end == len(OPEN):
-            raise LogDamaged(f"{self._path} holds no record of this program; it is left as it is")
         aside = durable.set_aside(self._path, rest.rstrip(BLANK), "torn") if torn else None
-        durable.write_all(self._descriptor, close.ljust(len(rest)), end)
+        size = os.fstat(self._descriptor).st_size
+        durable.write_all(self._descriptor, close.ljust(size - end), end)
         os.fsync(self._descriptor)
         _log.warning("%s: a torn write was cut from its end%s", self._path, f" and kept in {aside}" if aside else "")
 
@@ -132,3 +146,23 @@ def parse_line(line: bytes) -> Record:
     if not isinstance(record, dict):
         raise ValueError("a line of the array is no object")
     return record
+
+
+def _first_record(line: bytes) -> bytes:
+    """The object with which a torn line begins: a write begins on the line of the last record, by its comma."""
+    text = line.decode(errors="surrogateescape")
+    try:
+        record, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return b""
+    return text[:end].encode(errors="surrogateescape") if isinstance(record, dict) else b""
+
+
+def _torn_by_us(log: str, rest: bytes) -> bool:
+    """Whether a crash of ours explains what follows the opening line of an array in which no record can be read.
+
+    Its beginning is that of our first write, or, where that block never reached the disk, the empty array's or NUL.
+    """
+    ours = to_line({(JOIN_KEYS if log == JOINS else CHANGE_KEYS)[0]: ""})[:-3]
+    begin = rest[: len(ours)].rstrip(BLANK)
+    return not begin or ours.startswith(begin) or begin.startswith(b"]") or rest.startswith(b"\0")

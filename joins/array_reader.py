@@ -13,12 +13,11 @@ from types import TracebackType
 from typing import Self
 
 from joins import event_id
-from joins.array_file import BLANK, CLOSE, OPEN, parse_line
+from joins.array_file import BLANK, OPEN, parse_line
 from joins.chain import Record
 from joins.durable import file_lock
 from joins.json_format import to_line
-
-_STEP = 64 * 1024
+from joins.tail import end_of_data
 
 
 class ArrayReader:
@@ -30,7 +29,8 @@ class ArrayReader:
         try:
             with file_lock(self._descriptor, exclusive=False):
                 self._end = _end_of_records(self._descriptor)
-            self._map = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
+            empty = os.fstat(self._descriptor).st_size == 0  # which cannot be mapped, and holds no record
+            self._map = mmap.mmap(-1, 1) if empty else mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -46,11 +46,7 @@ class ArrayReader:
 
     def __iter__(self) -> Iterator[Record]:
         """Every record, oldest first."""
-        position = len(OPEN)
-        while position < self._end:
-            start, stop = self._line_at(position)
-            yield parse_line(self._map[start:stop].removesuffix(b","))
-            position = stop + 1
+        return self.after(event_id.ZERO)
 
     def backward(self) -> Iterator[Record]:
         """Every record, newest first."""
@@ -63,6 +59,14 @@ class ArrayReader:
     def last(self) -> Record | None:
         """The newest record, or None."""
         return next(self.backward(), None)
+
+    def after(self, wanted: str) -> Iterator[Record]:
+        """The records above the event id `wanted`, oldest first."""
+        position = self._search(wanted)[0]
+        while position < self._end:
+            start, stop = self._line_at(position)
+            yield parse_line(self._map[start:stop].removesuffix(b","))
+            position = stop + 1
 
     def with_text(self, key: str, value: str) -> Iterator[Record]:
         """The records whose `key` is the text `value`, newest first, found by a backward search for the bytes."""
@@ -78,17 +82,21 @@ class ArrayReader:
 
     def at(self, wanted: str) -> Record | None:
         """The record with the event id `wanted`, by binary search; None when the log has it not."""
+        return self._search(wanted)[1]
+
+    def _search(self, wanted: str) -> tuple[int, Record | None]:
+        """Where the records above `wanted` begin, and the record itself."""
         low, high = len(OPEN), self._end
         while low < high:
             start, stop = self._line_at((low + high) // 2)
             record = parse_line(self._map[start:stop].removesuffix(b","))
             if record["event_id"] == wanted:
-                return record
+                return stop + 1, record
             if event_id.is_above(record["event_id"], wanted):
                 high = start
             else:
                 low = stop + 1
-        return None
+        return low, None
 
     def _line_at(self, position: int) -> tuple[int, int]:
         start = self._map.rfind(b"\n", 0, position) + 1
@@ -103,11 +111,4 @@ def needle_of(key: str, value: str) -> bytes:
 
 def _end_of_records(descriptor: int) -> int:
     """The offset just after the last record; just after the opening line when there is none."""
-    position = os.fstat(descriptor).st_size
-    tail = b""
-    while position > 0 and len(tail.rstrip(BLANK)) <= len(CLOSE):
-        step = min(_STEP, position)
-        position -= step
-        tail = os.pread(descriptor, step, position) + tail.rstrip(BLANK)
-    end = position + len(tail.rstrip(BLANK).removesuffix(b"]").rstrip(BLANK))
-    return max(end, len(OPEN))
+    return max(end_of_data(descriptor, BLANK + b"]"), len(OPEN))

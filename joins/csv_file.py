@@ -83,15 +83,18 @@ class CsvWriter:
             tail = Tail(tail.head, tail.end + 1)  # past the newline
         rest = window.data[tail.end - window.offset :]
         if rest:
-            aside = durable.set_aside(self._path, rest, "torn")
+            aside = durable.set_aside(self._path, rest, "torn") if rest.strip(b"\0\n") else None
             os.ftruncate(self._descriptor, tail.end)
             os.fsync(self._descriptor)
-            _log.warning("%s: a torn write was cut from its end and kept in %s", self._path, aside)
+            kept = f" and kept in {aside}" if aside else ""
+            _log.warning("%s: a torn write was cut from its end%s", self._path, kept)
         return tail
 
 
 def parse_line(log: str, line: bytes) -> Record:
     """The record in a line of the file. Raises ValueError when it has not the header's cells, else InvalidRecord."""
+    if b"\0" in line:
+        raise ValueError("a NUL, which is never written: a block that did not reach the disk")
     try:
         rows = list(csv.reader([line.decode()], strict=True))
     except csv.Error as error:

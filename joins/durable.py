@@ -6,6 +6,8 @@ import contextlib
 import errno
 import fcntl
 import os
+import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +17,13 @@ from joins.errors import FolderUnusable, SinkUnavailable
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space",
+    errno.EFBIG: "the file has reached the largest size allowed here; raise the limit (ulimit -f)",
     errno.EDQUOT: "the disk quota is used up; free some space",
     errno.EROFS: "the file system is read-only; remount it for writing",
     errno.EACCES: "permission is denied; give this user write access",
     errno.EPERM: "permission is denied; give this user write access",
+    errno.EEXIST: "there is a file in its place; move it away",
+    errno.ENOTDIR: "there is a file in the place of a folder; move it away",
     errno.EIO: "the disk reports an error; check it",
 }
 
@@ -137,12 +142,46 @@ def file_lock(descriptor: int, exclusive: bool) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+@contextlib.contextmanager
+def readers_away(descriptor: int, seconds: float) -> Iterator[None]:
+    """Keeps other programs from opening the file meanwhile, once those that have it open are done or `seconds` passed.
+
+    They wait in `open` and notice nothing. Only the one writable descriptor of the file may be open here. Where the
+    system has no leases (other than Linux, network file systems), or a reader stays, the caller goes on without.
+    https://man7.org/linux/man-pages/man2/F_SETLEASE.2const.html
+    """
+    held = _take_lease(descriptor, seconds)
+    try:
+        yield
+    finally:
+        if held:
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
+def _take_lease(descriptor: int, seconds: float) -> bool:
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    until = time.monotonic() + seconds
+    with contextlib.suppress(OSError):
+        # The holder is told of who waits by a signal: one that is ignored by default, SIGIO would end the process.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        while True:
+            try:
+                fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+                return True
+            except BlockingIOError:
+                if time.monotonic() >= until:  # looked at without pause: a reader's next turn comes at once
+                    return False
+    return False
+
+
 def folder_id(folder: Path) -> str:
     """A random id kept in the folder: two processes with the same one share its locks, wherever they run."""
     path = folder / ".folder-id"
-    for _ in range(2):
-        with contextlib.suppress(FileNotFoundError):
-            if found := path.read_text().strip():
-                return found
-        replace(path, uuid4().hex.encode())
-    return path.read_text().strip()
+    with disk_errors(path):
+        for _ in range(2):
+            with contextlib.suppress(FileNotFoundError):
+                if found := path.read_text().strip():
+                    return found
+            replace(path, uuid4().hex.encode())
+        return path.read_text().strip()

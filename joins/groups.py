@@ -30,7 +30,7 @@ class Entry:
     def record(self) -> Record:
         """The record, with its event id. Raises InvalidRecord, or NewerVersion for a later format."""
         version, payload = self.fields.get(b"v"), self.fields.get(b"r")
-        if version is None or payload is None or not version.isdigit():
+        if version is None or payload is None or not version.isdigit() or len(version) > 9:
             raise InvalidRecord("the entry has not the fields v and r of a record")
         if int(version) > VERSION:
             raise NewerVersion(f"a record of format {int(version)} waits: this program knows {VERSION}; upgrade it")
@@ -61,7 +61,7 @@ class Group:
         if text(reply) == "TRIMMED":
             raise StreamTrimmed(
                 f"the {self._sink} sink ends at {head} of the {log} log, and the stream no longer reaches back there; "
-                f"copy the log from another sink"
+                "put this sink's data back from a backup"
             )
 
     def epoch(self) -> str | None:

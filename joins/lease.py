@@ -39,8 +39,10 @@ class Lease:
         """Prolongs the lease. Raises LeaseLost when another process took it or it ran out."""
         asked = time.monotonic()
         if self.value is None or not self._renew(keys=[keys.lease(self._name)], args=[self.value, int(TTL * 1000)]):
-            self.value = None
-            raise LeaseLost(f"the lease of {self._name} was lost: another process writes now")
+            self.value, self._valid_until = None, 0.0
+            raise LeaseLost(
+                f"the lease of {self._name} ran out, or another process took it; it is taken again when it is free"
+            )
         self._valid_until = asked + TTL
 
     def check(self) -> None:

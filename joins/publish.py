@@ -77,9 +77,13 @@ class Publisher:
         """Declares the streams whole: publishing may go on."""
         self._client.set(keys.EPOCH, epoch)
 
+    def mark_trimmed(self, log: str, event: str) -> None:
+        """Says that the stream does not hold records up to `event`: a sink that ends below it lacks some."""
+        self._client.hset(keys.TRIMMED, log, event)
+
     def trim(self, log: str, keep: int) -> int:
         """Drops entries that every sink has acknowledged, beyond the newest `keep`; says how many."""
-        names = [keys.stream(log), keys.TRIMMED, keys.PUBLISHED]
+        names = [keys.stream(log), keys.TRIMMED, keys.PUBLISHED, keys.VERDICTS]
         return int(self._trim(keys=names, args=[log, keep, *keys.SINKS]))
 
 

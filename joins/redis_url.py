@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from joins.errors import ServerTooOld, ServerUnreachable
+from joins.errors import ServerTooOld, ServerUnreachable, SettingsError
 from joins.settings import Settings
 
 SOCKET_TIMEOUT = 5.0  # seconds; every blocking read stays well under it
@@ -48,7 +48,13 @@ def connect(settings: Settings, url: str | None = None, connections: int = 4) ->
         return _through_sentinel(url, settings, options)
     if url.startswith("rediss://") and not settings.redis_tls_verify and "ssl_cert_reqs" not in url:
         options |= {"ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False}
-    pool = redis.BlockingConnectionPool.from_url(url, max_connections=connections, timeout=SOCKET_TIMEOUT, **options)
+    try:
+        pool = redis.BlockingConnectionPool.from_url(
+            url, max_connections=connections, timeout=SOCKET_TIMEOUT, **options
+        )
+        pool.connection_class(**pool.connection_kwargs)  # makes an object, no connection: it knows what it can take
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"REDIS_URL {shown(url)} has an option that redis-py does not take: {error}.") from error
     return redis.Redis(connection_pool=pool)
 
 
@@ -108,9 +114,10 @@ def check_server(client: Client, url: str) -> str:
     try:
         info: dict[str, Any] = client.info("server")
     except RedisError as error:
-        raise ServerUnreachable(
-            f"the Redis server at {shown(url)} does not answer ({error}): start it, or correct REDIS_URL."
-        ) from error
+        remedy = "start it, or correct REDIS_URL."
+        if _is_certificate_fault(error):
+            remedy = "give it a certificate that this machine trusts, or set REDIS_TLS_VERIFY=no to trust any."
+        raise ServerUnreachable(f"the Redis server at {shown(url)} does not answer ({error}): {remedy}") from error
     if "valkey_version" in info:
         name, version, least = "Valkey", str(info["valkey_version"]), MIN_VALKEY
     else:
@@ -121,3 +128,9 @@ def check_server(client: Client, url: str) -> str:
             "or later; upgrade it, or unset REDIS_URL to let `invitelog up` run its own."
         )
     return f"{name} {version}"
+
+
+def _is_certificate_fault(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -90,10 +90,14 @@ def m002_vip_upgrades(db: Database) -> None:
 def open_for_writing(path: Path) -> Database:
     """The database, made or migrated as need be. Each commit is durable. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, timeout=5, isolation_level=None)
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
-    database = Database(connection)
-    migrations.apply(database)
+    try:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        database = Database(connection)
+        migrations.apply(database)
+    except BaseException:
+        connection.close()
+        raise
     return database
 
 

@@ -85,8 +85,8 @@ def _flag(value: str) -> bool:
 
 def _token(value: str) -> str:
     token = value.removeprefix("Bot ").strip()
-    if not token or any(character.isspace() for character in token):
-        raise _FaultError("must be the token alone, without spaces")
+    if not token or not token.isascii() or any(character.isspace() for character in token):
+        raise _FaultError("must be the bot's token alone: letters, digits, dots and dashes, without spaces")
     return token
 
 
@@ -160,7 +160,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".
     Raises SettingsError with every fault in one message.
     """
     environ = os.environ if environ is None else environ
-    local = {key: value or "" for key, value in dotenv_values(dotenv).items()} if dotenv and dotenv.is_file() else {}
+    local = _read_dotenv(dotenv)
     merged = {**local, **environ}
     faults = [*_misspelt(local, "in .env", certain=True), *_misspelt(environ, "in the environment", certain=False)]
     values: dict[str, Any] = {}
@@ -176,8 +176,19 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".
     if "redis_tls_verify" not in values and "DYNO" in merged:
         values["redis_tls_verify"] = False
     if faults:
-        raise SettingsError("; ".join(faults) + ". See the settings table in README.md.")
+        raise SettingsError("; ".join(faults) + " (see the settings table in README.md)")
     return Settings(**values)
+
+
+def _read_dotenv(path: Path | None) -> dict[str, str]:
+    if path is None or not path.is_file():
+        return {}
+    try:
+        return {key: value or "" for key, value in dotenv_values(path).items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read as UTF-8 text ({error}): write it anew, one NAME=value a line."
+        ) from error
 
 
 def _misspelt(found: Mapping[str, str], where: str, certain: bool) -> list[str]:

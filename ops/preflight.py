@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import socket
 import tempfile
 from pathlib import Path
 
-from joins.errors import DiscordUnreachable, FolderUnusable, ForeignLog
+from joins.errors import DiscordUnreachable, FolderUnusable, ForeignLog, SettingsError
 from joins.redis_url import check_server, connect
 from joins.settings import Settings
 from ops import discord_rest, embedded
@@ -22,6 +23,7 @@ def check(settings: Settings) -> list[str]:
     check_folder(settings.invite_logs_dir)
     check_logs(settings.invite_logs_dir)
     check_redis(settings)
+    check_port(settings)
     try:
         discord_rest.me(settings)
     except DiscordUnreachable as error:
@@ -36,10 +38,11 @@ def check_folder(logs_dir: Path) -> None:
         with tempfile.TemporaryFile(dir=logs_dir):
             pass
     except OSError as error:
+        denied = isinstance(error, PermissionError)
+        remedy = f"run `chown -R {os.getuid()} {logs_dir.absolute()}` as its owner or root, or " if denied else ""
         raise FolderUnusable(
             f"the log folder {logs_dir.absolute()} cannot be written by user {os.getuid()} "
-            f"({error.strerror}{_owner(logs_dir)}): run `chown -R {os.getuid()} {logs_dir.absolute()}` "
-            "as its owner or root, or set INVITE_LOGS_DIR to a folder that can be written."
+            f"({error.strerror}{_owner(logs_dir)}): {remedy}set INVITE_LOGS_DIR to a folder that can be written."
         ) from error
 
 
@@ -88,6 +91,20 @@ def _foreign_json(head: str) -> bool:
 
 def _foreign_csv(head: str) -> bool:
     return "Hash" not in next(csv.reader([head.splitlines()[0]]))
+
+
+def check_port(settings: Settings) -> None:
+    """Raises SettingsError when PORT is taken already."""
+    if settings.port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", settings.port))
+        except OSError as error:
+            raise SettingsError(
+                f"PORT {settings.port} cannot be listened on ({error.strerror}): choose another."
+            ) from error
 
 
 def check_redis(settings: Settings) -> str:

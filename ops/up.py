@@ -59,8 +59,13 @@ def places(settings: Settings, url: str) -> str:
 
 def _lock(run: Path) -> None:
     """Holds the folder for this process and what it becomes. Raises FolderUnusable when another `up` holds it."""
-    run.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(run / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        run.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(run / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise FolderUnusable(
+            f"{run} cannot be used ({error.strerror}): free some space, or correct its owner."
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

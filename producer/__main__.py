@@ -117,7 +117,7 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
             task.cancel()
         # The gateway stays open meanwhile: whoever joins now is durable, and recorded at the next start at the latest.
         if left := await workers.stop(FINISH_SECONDS):
-            log.warning("%d joins wait in the outbox for the next start", left)
+            log.warning("%d joins are not attributed yet; the next start records them", left)
         await following.stop()
         await remembering.stop()
         await asyncio.wait({asyncio.create_task(gateway.close())}, timeout=CLOSE_SECONDS)

@@ -45,18 +45,24 @@ class Outbox:
         self.kept: dict[str, tuple[float, Sequenced]] = {}  # identity -> when published, record
         self.last = dict.fromkeys(LOGS, event_id.ZERO)  # highest id given, by log
         self.published = dict.fromkeys(LOGS, event_id.ZERO)  # highest id known to be published, by log
+        self.floor = dict.fromkeys(LOGS, event_id.ZERO)  # highest id of those let go of, by log
         self.epoch: str | None = None
         with durable.disk_errors(path):
             durable.make_folder(path.parent)
             good = self._load()
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             os.ftruncate(self._descriptor, good)
-            self._size = self._compact_at = good
+            durable.sync_folder(path.parent)
+            self._size, self._compact_at = good, 0
             self.compact()
 
     def add_arrivals(self, arrivals: Iterable[Arrival]) -> None:
-        """Keeps raw arrivals until they have a record; durable on return."""
-        arrivals = list(arrivals)
+        """Keeps raw arrivals until they have a record; durable on return. One after its record is dropped."""
+        arrivals = [
+            arrival
+            for arrival in arrivals
+            if arrival["join_id"] not in self.arrivals and self.holds(arrival["join_id"]) is None
+        ]
         if not arrivals:
             return
         self._append([{"arrival": arrival} for arrival in arrivals], sync=True)
@@ -95,10 +101,11 @@ class Outbox:
         limit = time.time() - KEEP_SECONDS
         surplus = len(self.kept) - KEEP_RECORDS
         for key in [key for key, (when, _) in list(self.kept.items())[: max(0, surplus)] if when < limit]:
-            del self.kept[key]
+            record = self.kept.pop(key)[1]
+            self.floor[record.log] = event_id.latest(self.floor[record.log], record.event_id)
         if self._size - self._compact_at < COMPACT_BYTES:
             return
-        items: list[dict[str, Any]] = [{"last": self.last, "high": self.published}]
+        items: list[dict[str, Any]] = [{"last": self.last, "high": self.published, "floor": self.floor}]
         items += [{"epoch": self.epoch}] if self.epoch else []
         items += [{"arrival": arrival} for arrival in self.arrivals.values()]
         items += [{**_item(record), "at": when} for when, record in self.kept.values()]
@@ -111,8 +118,10 @@ class Outbox:
             self._size = self._compact_at = len(data)
 
     def close(self) -> None:
-        """Closes the file."""
-        os.close(self._descriptor)
+        """Closes the file; a thread that still writes gets an error, not a file that was opened meanwhile."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _settle(self, verb: str, records: Iterable[Sequenced]) -> None:
         settled = [[record.log, identity(record.log, record.record)] for record in records]
@@ -149,7 +158,8 @@ class Outbox:
 
     def _replay(self, item: dict[str, Any]) -> None:
         if "arrival" in item:
-            self.arrivals[item["arrival"]["join_id"]] = item["arrival"]
+            if self.holds(item["arrival"]["join_id"]) is None:
+                self.arrivals[item["arrival"]["join_id"]] = item["arrival"]
         elif "record" in item:
             record = Sequenced(item["log"], item["event_id"], item["record"])
             self._take(record)
@@ -162,7 +172,7 @@ class Outbox:
         elif "epoch" in item:
             self.epoch = item["epoch"]
         elif "last" in item:
-            self.last, self.published = item["last"], item["high"]
+            self.last, self.published, self.floor = item["last"], item["high"], item["floor"]
 
     def _take(self, record: Sequenced) -> None:
         key = identity(record.log, record.record)

@@ -17,7 +17,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from joins import event_id, keys, process_report
-from joins.chain import Record, canonical, seal
+from joins.chain import Record, canonical, check_commitments, seal
 from joins.errors import InvalidRecord, InviteLogError, LeaseLost, StreamForgot
 from joins.json_format import from_line
 from joins.lease import RENEW_EVERY, Lease
@@ -26,7 +26,7 @@ from joins.publish import MAX_BATCH, Publisher, Sequenced
 from joins.records import JOINS, LOGS
 from joins.redis_url import Client
 from joins.scripts import text
-from producer.healing import heal, last_known, relearn_staff
+from producer.healing import heal, last_known
 from producer.outbox import Arrival, Outbox
 from producer.sequencer import Request, Sequencer
 from producer.staff_registry import StaffRegistry
@@ -78,6 +78,11 @@ class Publishing:
                 _log.warning("%d records wait in the outbox for the next start", len(self._outbox.waiting))
             self._outbox.close()
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps records from being published, or arrivals from the disk; None while all is well."""
+        return self._trouble[0] if self._trouble else None
+
     def arrivals(self) -> list[Arrival]:
         """Arrivals that have no record yet."""
         with self._outbox.lock:
@@ -107,12 +112,17 @@ class Publishing:
                 delay = 0.0
             except LeaseLost:
                 self._lease.value = None  # taken again at once, or by another producer
-            except StreamForgot as error:
-                self._complain(str(error))
+            except StreamForgot:
                 delay = self._try_to_heal()
             except (RedisError, InviteLogError) as error:
                 self._complain(f"the Redis server takes nothing ({error}); the outbox keeps all of it")
                 delay = min(LONGEST_DELAY, 2 * delay or TICK)
+            except Exception as error:
+                # A fault must not end the thread: it would end publishing, unseen.
+                if self._trouble is None:
+                    _log.exception("a fault in publishing; the outbox keeps all of it")
+                self._complain(f"a fault in publishing ({type(error).__name__}: {error}); the outbox keeps all of it")
+                delay = LONGEST_DELAY
 
     def _tick(self) -> None:
         if self._lease.value is None:
@@ -120,7 +130,11 @@ class Publishing:
                 self._complain("another producer publishes now; records are handed over to it")
                 self._hand_over()
                 return
-            self._lead()
+            try:
+                self._lead()
+            except BaseException:
+                self._lease.value = None  # to begin again, whole, at the next try
+                raise
         elif time.monotonic() - self._renewed > RENEW_EVERY:
             self._lease.renew()
             self._renewed = time.monotonic()
@@ -138,9 +152,10 @@ class Publishing:
         self._renewed = time.monotonic()
         epoch = self._publisher.epoch()
         forgotten = epoch is None
+        lasts = {log: self._publisher.last_id(log) for log in LOGS}
         with self._outbox.lock:
-            for log in LOGS:
-                last, known = self._publisher.last_id(log), last_known(self._outbox, self._folder, log)
+            for log, last in lasts.items():
+                known = last_known(self._outbox, self._folder, log)
                 forgotten = forgotten or event_id.is_above(known, last)
                 self._outbox.last[log] = event_id.latest(self._outbox.last[log], last, known)
             if epoch is not None and epoch != self._outbox.epoch:
@@ -154,9 +169,7 @@ class Publishing:
                     self._outbox.add_arrivals([json.loads(arrival)])
 
     def _heal(self) -> None:
-        with self._outbox.lock:
-            heal(self._publisher, self._outbox, self._folder, self._lease.value or "")
-        relearn_staff(self._client, self._folder)
+        heal(self._client, self._publisher, self._outbox, self._folder, self._lease, self._window)
         self._announced.clear()
 
     def _try_to_heal(self) -> float:
@@ -164,15 +177,19 @@ class Publishing:
         try:
             self._heal()
             return 0.0
+        except LeaseLost:
+            self._lease.value = None
+            return TICK
         except (RedisError, InviteLogError) as error:
-            _log.error("the streams cannot be healed yet: %s", error)
+            self._complain(str(error))
             return LONGEST_DELAY
 
     def _announce(self) -> None:
         """Puts arrivals where they outlive this disk too."""
         with self._outbox.lock:
-            self._announced &= self._outbox.arrivals.keys()
-            new = {k: v for k, v in self._outbox.arrivals.items() if k not in self._announced}
+            arrivals = {**self._outbox.arrivals, **self.sequencer.unsaved}
+            self._announced &= arrivals.keys()
+            new = {join_id: arrival for join_id, arrival in arrivals.items() if join_id not in self._announced}
         if new:
             self._client.hset(keys.ARRIVALS, mapping={join_id: canonical(arrival) for join_id, arrival in new.items()})
             self._announced |= new.keys()
@@ -187,7 +204,8 @@ class Publishing:
             with self._outbox.lock:
                 self._outbox.mark_published(item for item, place in places if place == item.event_id)
                 self._outbox.drop(item for item, place in places if place not in (None, item.event_id))
-                self._place_again(log, [item for item, place in places if place is None])
+            if late := [item for item, place in places if place is None]:
+                self._place_again(log, late)
 
     def _waiting(self) -> list[Sequenced]:
         """The next records to publish, all of one log."""
@@ -197,8 +215,9 @@ class Publishing:
 
     def _place_again(self, log: str, late: list[Sequenced]) -> None:
         """Gives a new place to records that another sequencer went past before they were published."""
-        if late:
-            above = event_id.latest(self._outbox.last[log], self._publisher.last_id(log))
+        last = self._publisher.last_id(log)
+        with self._outbox.lock:
+            above = event_id.latest(self._outbox.last[log], last)
             for item in late:
                 above = event_id.following(above)
                 self._outbox.add_records([Sequenced(log, above, item.record)])
@@ -214,34 +233,48 @@ class Publishing:
 
     def _empty_inbox(self) -> None:
         """Takes in what other processes handed over; removed from the list only when it is durable here."""
-        items = self._client.lrange(keys.INBOX, 0, MAX_BATCH - 1)
-        requests = []
+        items: Any = self._client.lrange(keys.INBOX, 0, MAX_BATCH - 1)
+        requests, refused = [], []
         for item in items:
             try:
-                content = json.loads(item)
-                record = from_line(content["log"], canonical(content["record"]))
-                requests.append(Request(content["log"], record if record.get("commitments") else seal(record)))
-            except (ValueError, KeyError, TypeError, InvalidRecord) as error:
-                _log.error("a record that another process handed over is refused and kept aside: %s", error)
-                self._client.rpush(keys.INBOX_REFUSED, item)
+                requests.append(_handed_over(item))
+            except (ValueError, KeyError, TypeError, RecursionError, InvalidRecord) as error:
+                refused.append((item, str(error)))
         if items and self.sequencer.keep(requests):
+            for item, fault in refused:
+                _log.error("a record that another process handed over is refused and kept aside: %s", fault)
+                self._client.rpush(keys.INBOX_REFUSED, item)
             self._client.ltrim(keys.INBOX, len(items), -1)
             self._wake.set()
 
     def _report(self) -> None:
         with self._outbox.lock:
             details = {"outbox": len(self._outbox.waiting), "arrivals": len(self._outbox.arrivals)}
+        if self.sequencer.trouble is not None:
+            self._complain(self.sequencer.trouble)
         reason, since = self._trouble or (None, None)
         state = "failing" if self._trouble else "working"
         report = Report("producer", state, reason, since, started=self._started, details=details | self.details())
         process_report.send(self._client, report)
 
     def _complain(self, reason: str) -> None:
-        if self._trouble is None:
+        if self.trouble != reason:
             _log.error("%s", reason)
-            self._trouble = (reason, time.time())
+            self._trouble = (reason, self._trouble[1] if self._trouble else time.time())
 
     def _recovered(self) -> None:
-        if self._trouble is not None and self._lease.value is not None:
+        if self._trouble is not None and self._lease.value is not None and self.sequencer.trouble is None:
             _log.info("publishing works again after %.0f s", time.time() - self._trouble[1])
             self._trouble = None
+
+
+def _handed_over(item: bytes) -> Request:
+    """What another process put into the inbox. It is checked as every sink will: none may condemn what was recorded."""
+    content = json.loads(item)
+    record = from_line(content["log"], canonical(content["record"]))
+    if "event_id" in record or "hash" in record:
+        raise InvalidRecord("event id and hash are the sequencer's and the sinks' to give")
+    if not record.get("commitments"):
+        record = seal(record)
+    check_commitments(record)
+    return Request(content["log"], record)

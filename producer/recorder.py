@@ -7,10 +7,11 @@ import logging
 from typing import Any
 
 from joins.chain import Record, seal
-from joins.durable import folder_id, make_folder
+from joins.durable import FolderLock, folder_id, make_folder
 from joins.errors import InvalidRecord
+from joins.json_format import to_line
 from joins.lease import Lease
-from joins.records import JOINS, normal
+from joins.records import JOINS, MAX_RECORD_BYTES, normal
 from joins.redis_url import Client
 from joins.settings import Settings
 from producer.outbox import Arrival, Outbox
@@ -25,27 +26,35 @@ _log = logging.getLogger("producer.recorder")
 class Recorder:
     """Records arrivals, joins and changes. What a method returned from is durable."""
 
-    def __init__(self, publishing: Publishing) -> None:
+    def __init__(self, publishing: Publishing, lock: FolderLock) -> None:
         self.publishing = publishing  # its `details` go into the process's report
+        self._lock = lock
 
     @classmethod
     async def start(cls, settings: Settings, client: Client) -> Recorder:
         """Waits until this process is the one sequencer. Raises FolderUnusable, SinkUnavailable, redis errors."""
         folder = make_folder(settings.invite_logs_dir)
-        outbox = Outbox(folder / "outbox" / "outbox.jsonl")
-        lease = Lease(client, "sequencer", folder_id(folder))
-        publishing = Publishing(client, outbox, folder, lease, settings.stream_window)
+        # The outbox has one writer; and the lease is taken over at once from the same folder, whose lock says that its
+        # holder is dead.
+        lock = FolderLock(folder, "producer")
         told = False
-        while not await asyncio.to_thread(publishing.start):
-            if not told:
-                _log.warning("another producer is at work; this one takes over when it ends")
-                told = True
-            await asyncio.sleep(TAKE_OVER)
-        return cls(publishing)
+        while not lock.acquire():
+            told = await _wait_for_other(told)
+        try:
+            outbox = Outbox(folder / "outbox" / "outbox.jsonl")
+            lease = Lease(client, "sequencer", folder_id(folder))
+            publishing = Publishing(client, outbox, folder, lease, settings.stream_window)
+            while not await asyncio.to_thread(publishing.start):
+                told = await _wait_for_other(told)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(publishing, lock)
 
     async def stop(self) -> None:
         """Publishes what waits, for a moment, and gives the lease up."""
         await asyncio.to_thread(self.publishing.stop, STOP_SECONDS)
+        self._lock.release()
 
     @property
     def registry(self) -> StaffRegistry:
@@ -61,6 +70,8 @@ class Recorder:
         sealed: Record = seal(normal(log, record))
         if "event_id" in sealed or "hash" in sealed:
             raise InvalidRecord("event id and hash are the sequencer's and the sinks' to give")
+        if (size := len(to_line(sealed))) > MAX_RECORD_BYTES:
+            raise InvalidRecord(f"the record has {size} bytes; no sink takes more than {MAX_RECORD_BYTES}")
         return await asyncio.wrap_future(self.publishing.sequencer.submit(log, sealed))
 
     def unresolved(self) -> list[Arrival]:
@@ -82,3 +93,10 @@ class Recorder:
     async def staff_name(self, guild_id: str, staff_id: str) -> str | None:
         """The name under which a staff member is registered, or None."""
         return self.registry.name(guild_id, staff_id)
+
+
+async def _wait_for_other(told: bool) -> bool:
+    if not told:
+        _log.warning("another producer is at work; this one takes over when it ends")
+    await asyncio.sleep(TAKE_OVER)
+    return True

@@ -5,10 +5,10 @@ A thread of its own, so that nothing slow stands before durability; all that cam
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -34,6 +34,15 @@ class Request:
     content: dict[str, Any]
     done: Future[str] = field(default_factory=Future)
 
+    def answer(self, result: str | Exception) -> None:
+        """Tells whoever waits, unless he has given up."""
+        if not self.done.set_running_or_notify_cancel():
+            return
+        if isinstance(result, Exception):
+            self.done.set_exception(result)
+        else:
+            self.done.set_result(result)
+
 
 class Sequencer:
     """`submit…` may be called from any thread; `wake` is called when there is something to publish."""
@@ -42,14 +51,17 @@ class Sequencer:
         self._outbox, self._registry, self._wake = outbox, registry, wake
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
-        self._told = False
+        self._stopping = threading.Event()
+        self.trouble: str | None = None  # why the disk takes nothing, while it does not
+        self.unsaved: dict[str, Arrival] = {}  # join_id -> arrival that only memory holds, under the outbox's lock
 
     def start(self) -> None:
         """Begins to take requests."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Makes durable what was submitted, then ends."""
+        """Makes durable what was submitted, then ends. What a full disk refuses once more fails: SinkUnavailable."""
+        self._stopping.set()
         self._requests.put(None)
         self._thread.join()
 
@@ -68,22 +80,30 @@ class Sequencer:
             try:
                 self._outbox.add_arrivals(request.content for request in requests if request.log is None)
                 self._outbox.add_records(record for record, new in placed if new)
-                self._outbox.compact()
             except SinkUnavailable as error:
-                if not self._told:
-                    _log.error("%s; joins are kept in memory until it works", error)
-                self._told = True
+                if self.trouble is None:
+                    _log.error("%s; joins are kept in memory, and arrivals in Redis, until it works", error)
+                self.trouble = str(error)
+                self.unsaved |= {r.content["join_id"]: r.content for r in requests if r.log is None}
+                self._wake()
                 return False
-        self._told = False
+            with contextlib.suppress(SinkUnavailable):  # what is needed is durable; smaller it can become later
+                self._outbox.compact()
+            for request in requests:
+                if request.log is None:
+                    self.unsaved.pop(request.content["join_id"], None)
+        if self.trouble is not None:
+            _log.info("the disk takes joins again")
+        self.trouble = None
         ids = iter(placed)
         for request in requests:
             if request.log is None:
-                request.done.set_result("")
+                request.answer("")
                 continue
             record, new = next(ids)
             if new and request.log == CHANGES:
                 self._registry.learn(record.record)
-            request.done.set_result(record.event_id)
+            request.answer(record.event_id)
         return True
 
     def _submit(self, request: Request) -> Future[str]:
@@ -98,8 +118,18 @@ class Sequencer:
                 batch.append(self._requests.get())
             ending = None in batch
             requests = [request for request in batch if request is not None]
-            while requests and not self.keep(requests):
-                time.sleep(DISK_RETRY)
+            try:
+                while requests and not self.keep(requests):
+                    if self._stopping.is_set():
+                        _log.error("%d joins or changes were not made durable on disk before the end", len(requests))
+                        raise SinkUnavailable("the disk takes nothing, and this process ends")
+                    self._stopping.wait(DISK_RETRY)
+            except Exception as error:
+                # A fault must not end the thread, or every later join would wait for ever.
+                if not isinstance(error, SinkUnavailable):
+                    _log.exception("a fault in the sequencer")
+                for request in requests:
+                    request.answer(error)
             self._wake()
 
     def _placed(self, items: list[tuple[str, Record]]) -> list[tuple[Sequenced, bool]]:

@@ -42,6 +42,8 @@ class StaffRegistry:
             self._codes[f"{guild}/{change['invite_code']}"] = change["staff_id"]
         elif change["change"] == "staff_set":
             self._names[f"{guild}/{change['staff_id']}"] = change["staff_username"]
+        elif change["change"] == "staff_retired":  # as `load` finds it after a restart
+            self._names[f"{guild}/{change['staff_id']}"] = None
 
     def of_code(self, guild_id: str, code: str) -> Staff | None:
         """The staff member to whom a code is assigned, or None."""

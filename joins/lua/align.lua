@@ -19,6 +19,9 @@ if not state then
 end
 -- Entries read is counted from the first entry ever added; the server computes the lag from it.
 local read = named(redis.call('XINFO', 'STREAM', stream))['entries-added'] - over
+if state and state['last-delivered-id'] == head and state['pending'] == 0 and state['entries-read'] == read then
+    return 'OK'
+end
 redis.call('XGROUP', 'SETID', stream, group, head, 'ENTRIESREAD', read)
 -- What an earlier process had taken and not acknowledged is in the sink's data, or is delivered again.
 while true do

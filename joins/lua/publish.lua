@@ -16,6 +16,8 @@ local results, added = {'OK', 0}, 0
 for i = 4 + sinks, #ARGV, 7 do
     local id, identity = ARGV[i], ARGV[i + 2]
     local standing = redis.call('HGET', published, identity)
+    -- An id above the stream's last was lost with the stream's end, and is being healed.
+    if standing and above(standing, last) then standing = false end
     if not standing then
         if above(id, last) then
             redis.call('XADD', stream, id, 'v', ARGV[i + 1], 'id', identity, 'r', ARGV[i + 3])

@@ -11,6 +11,12 @@ for s = 3, #KEYS do
     local state = groups_of(stream)[group]
     if not state then return -1 end
     local lag = state['lag']
+    if lag ~= 0 and not above(last_id(stream), state['last-delivered-id']) then
+        -- Entries were added below the group, to heal a server that forgot, and the server took them for new ones.
+        local added = named(redis.call('XINFO', 'STREAM', stream))['entries-added']
+        redis.call('XGROUP', 'SETID', stream, group, state['last-delivered-id'], 'ENTRIESREAD', added)
+        lag = 0
+    end
     if not lag then
         -- The server lost count (XDEL, XGROUP SETID by hand): count what is above the group.
         lag = 0

@@ -1,5 +1,5 @@
 -- Drops up to 1000 entries that every sink has acknowledged, beyond the newest `keep`, and forgets their identities.
--- KEYS: stream, trimmed, published
+-- KEYS: stream, trimmed, published, verdicts
 -- ARGV: log, entries to keep, then the groups that must have acknowledged
 -- Reply: how many entries were dropped.
 local stream = KEYS[1]
@@ -16,18 +16,20 @@ for g = 3, #ARGV do
         if not oldest_pending or above(oldest_pending, first) then oldest_pending = first end
     end
 end
-local cut, dropped
+local cut, last_record
 local identities = {}
 for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(surplus, 1000))) do
     local id = entry[1]
     if above(id, delivered) or (oldest_pending and not above(oldest_pending, id)) then break end
     cut = id
+    -- A condemned entry is in no sink: a sink that ends below it lacks nothing.
+    if redis.call('HEXISTS', KEYS[4], ARGV[1] .. '/' .. id) == 0 then last_record = id end
     for f = 1, #entry[2], 2 do
         if entry[2][f] == 'id' then identities[#identities + 1] = entry[2][f + 1] end
     end
 end
 if not cut then return 0 end
 if #identities > 0 then redis.call('HDEL', KEYS[3], unpack(identities)) end
-redis.call('HSET', KEYS[2], ARGV[1], cut)
+if last_record then redis.call('HSET', KEYS[2], ARGV[1], last_record) end
 local ms, seq = string.match(cut, '(%d+)-(%d+)')
 return redis.call('XTRIM', stream, 'MINID', ms .. '-' .. string.format('%d', tonumber(seq) + 1))

@@ -24,6 +24,7 @@ from .permissions import Intents
 from .session import Session
 from .world import World
 
+ACK_SECONDS = 0.02
 RESUME_S = 300.0
 """Seconds that a lost session can be resumed. Discord gives no figure; a few minutes are observed."""
 
@@ -180,7 +181,8 @@ class Gateway:
         if op == 1:
             connection.last_heartbeat = data
             if self._faults.heartbeat_acks:
-                connection.send(11)
+                # Never at once: discord.py notes when it sent a heartbeat only after sending it.
+                asyncio.get_running_loop().call_later(ACK_SECONDS, connection.send, 11)
             return session
         if op in (2, 6) and session is not None:
             raise Closing(4005, "Already authenticated.")

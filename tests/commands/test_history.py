@@ -24,7 +24,7 @@ def test_a_join_is_read_from_the_log(logs: Logs) -> None:
 
 
 def test_the_database_answers_for_what_the_log_lacks(logs: Logs) -> None:
-    logs.join(user_id=TRAVIS, sinks=("json", "csv"))
+    logs.join(user_id=TRAVIS)
     (join,) = history_with_new_sinks(logs)
     assert not join.from_log
     assert join.invite_code == "abc123XYZ"

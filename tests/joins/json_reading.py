@@ -1,7 +1,7 @@
 """Two programs for a test, and for a longer measurement by hand: one appends to an array, the other reads it.
 
-python tests/joins/json_reading.py write FILE SECONDS [SIZES]   appends batches of these sizes, in turn
-python tests/joins/json_reading.py read FILE                    `json.load` in a loop until its input ends, then the counts
+python tests/joins/json_reading.py write FILE APPENDS [SIZES]   appends batches of these sizes, in turn
+python tests/joins/json_reading.py read FILE                    loads it in a loop until its input ends, then the counts
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 PAUSE = 20e-6  # seconds a record: without it the file outgrows memory in a long measurement
 
 
-def write(path: Path, seconds: float, sizes: list[int]) -> None:
-    """Appends for that long, at least once a size. The lines are made beforehand, so that it appends without pause."""
+def write(path: Path, count: int, sizes: list[int]) -> None:
+    """Appends so many times. The lines are made beforehand, so that it appends without pause."""
     from factories import batch
 
     from joins.array_file import ArrayWriter
@@ -26,16 +26,15 @@ def write(path: Path, seconds: float, sizes: list[int]) -> None:
 
     writer = ArrayWriter(path, JOINS)
     lines = [to_line(record) for record in batch(JOINS, 0, 1000)]
-    print("ready", flush=True)
-    until, appends, records = time.monotonic() + seconds, 0, 0
-    while appends < len(sizes) or time.monotonic() < until:
-        size = sizes[appends % len(sizes)]
+    records = 0
+    for number in range(count):
+        size = sizes[number % len(sizes)]
         start = records % (len(lines) - size + 1)
         writer.append(lines[start : start + size], (f"{records}-0", ""))
-        appends, records = appends + 1, records + size
+        records += size
         time.sleep(PAUSE * size)
     writer.close()
-    print(json.dumps({"appends": appends, "records": records}))
+    print(json.dumps({"appends": count, "records": records}))
 
 
 def read(path: Path) -> None:
@@ -54,6 +53,6 @@ def read(path: Path) -> None:
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     if sys.argv[1] == "write":
-        write(Path(sys.argv[2]), float(sys.argv[3]), [int(size) for size in sys.argv[4:]] or [1])
+        write(Path(sys.argv[2]), int(sys.argv[3]), [int(size) for size in sys.argv[4:]] or [1])
     else:
         read(Path(sys.argv[2]))

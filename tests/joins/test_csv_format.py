@@ -17,7 +17,8 @@ from joins.errors import InvalidRecord
 from joins.records import CHANGES, JOINS
 
 SPECIFIED_HEADER = (
-    "Timestamp,User ID,Username,Display Name,Invite Code,Staff ID,Staff Username,Uses Before,Uses After,Guild ID,Guild Name"
+    "Timestamp,User ID,Username,Display Name,Invite Code,Staff ID,Staff Username,Uses Before,Uses After,"
+    "Guild ID,Guild Name"
 )
 SPECIFIED_ROW = (
     "2025-10-31T14:30:45.123456,123456789012345678,john_doe,John Doe,abc123XYZ,987654321098765432,TravisP#0001,5,6,"

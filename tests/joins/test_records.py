@@ -150,7 +150,18 @@ def test_nesting_without_end_is_refused_rather_than_followed() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"nonsense", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"v": NaN}', b"[" * 100_000, b"9" * 5000, b" " * 70_000],
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff\xfe",
+        b'{"v": NaN}',
+        b"[" * 100_000,
+        b"9" * 5000,
+        b" " * 70_000,
+    ],
 )
 def test_a_line_that_is_no_record_is_refused(line: bytes) -> None:
     with pytest.raises(InvalidRecord):

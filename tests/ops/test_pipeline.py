@@ -75,8 +75,12 @@ def test_a_server_that_is_away_for_ten_seconds_costs_no_join(running: Pipeline) 
 
 def test_killing_the_producer_loses_no_arrival_that_it_had_received(running: Pipeline) -> None:
     guild = Guild(running)
+    received = running.client.xlen(keys.stream("joins")) + 20
     guild.joins(20)
-    until(lambda: running.client.exists(keys.ARRIVALS) == 1, "arrivals are kept in Redis")
+    until(
+        lambda: running.client.hlen(keys.ARRIVALS) + running.client.xlen(keys.stream("joins")) == received,
+        "every arrival is kept in Redis",
+    )
     running.kill("producer")
     running.start("producer")
     running.discord.wait_connected(timeout=DEADLINE)

@@ -95,7 +95,7 @@ def test_an_unreachable_redis_is_one_sentence_without_the_password(tmp_path: Pat
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, discord: str) -> None:
     (tmp_path / "file").write_text("")
     done = up(tmp_path, discord, DISCORD_TOKEN=GOOD, INVITE_LOGS_DIR=str(tmp_path / "file" / "logs"))
-    assert_sentence(done, 16, "cannot be written", "chown", "INVITE_LOGS_DIR")
+    assert_sentence(done, 16, "cannot be written", "Not a directory", "INVITE_LOGS_DIR")
 
 
 @pytest.mark.parametrize(
