@@ -45,7 +45,8 @@ class RestInvites:
             vanity,
             taken_at=taken_at,
             may_manage=permissions.manage_guild,
-            watched=permissions.manage_channels,
+            watched=permissions.manage_channels
+            and all(_hears_of(guild, one) for one in invites if one.get("max_uses")),
         )
 
     async def _vanity(self, guild_id: int) -> Mapping[str, Any] | None:
@@ -54,6 +55,12 @@ class RestInvites:
         except (discord.Forbidden, discord.NotFound):
             return None
         return answer if isinstance(answer, dict) else None
+
+
+def _hears_of(guild: discord.Guild | None, invite: Mapping[str, Any]) -> bool:
+    """Whether INVITE_DELETE of this invite reaches us: its channel may withhold what the server grants."""
+    channel = guild.get_channel(int((invite.get("channel") or {}).get("id") or 0)) if guild else None
+    return guild is not None and channel is not None and channel.permissions_for(guild.me).manage_channels
 
 
 def _said(error: BaseException) -> str:

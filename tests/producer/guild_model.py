@@ -9,7 +9,7 @@ lost sessions, processes that are killed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -143,16 +143,67 @@ class Guild:
             if number < uses:
                 self.join_by(code, late, order, False)
 
+    def owe(self, pick: int, late: float, heard: bool, between: Sequence[str], later: float) -> None:
+        """Somebody's use shows late, and about then somebody joins by nothing."""
+        self.calm(True)
+        if not heard:
+            self.lose()
+        self.join(1 + pick, late, "never", False)
+        for verb in between:
+            self._do(verb)
+        self.back()
+        self.look(False, True)
+        self.wait(max(min(late, LATE_GAP if not heard else late) - 1, 0))
+        self.look(False, True)
+        self.wait(later)
+        self.join_by(None, 0.0, "never", False)
+        self.look(False, True)
+
+    def vanish(self, uses: int, lives: float | None, how: Sequence[str], joined: bool, later: float) -> None:
+        """A limited invite goes, used up by nobody, and somebody joins by nothing around that time."""
+        self.calm(True)
+        self.make(uses, lives, "z", True, False)
+        code = f"c{len(self.invites) - 1}"
+        self.wait(1.5)
+        self.look(False, True)
+        if joined:
+            self.join_by(None, 0.0, "never", False)
+            self.wait(later)
+        for verb in how:
+            self._do(verb, code)
+        self.wait(later)
+        self.join_by(None, 0.0, "never", False)
+        if "kill" in how:
+            self.find()
+        self.back()
+        self.look(False, True)
+
+    def _do(self, verb: str, code: str = "") -> None:
+        match verb:
+            case "look":
+                self.look(False, True)
+            case "delete" | "delete unaudited":
+                self._delete(code, verb == "delete")
+            case "delete_channel":
+                self.delete_channel("z")
+            case "kill":
+                self.kill(0)
+            case _:
+                getattr(self, verb)()
+
     def delete(self, pick: int, audited: bool) -> None:
         """By hand; without an audit log to tell that, at a moment at which nobody joins."""
         usable = sorted(code for code, invite in self.invites.items() if invite.usable(self.now))
         if usable:
-            apart = 0 if audited else GRACE.total_seconds() + 1
-            code = usable[pick % len(usable)]
-            self.wait(apart)
+            self._delete(usable[pick % len(usable)], audited)
+
+    def _delete(self, code: str, audited: bool) -> None:
+        apart = 0 if audited else GRACE.total_seconds() + 1
+        self.wait(apart)
+        if self.invites[code].usable(self.now):
             self.invites[code].deleted_at = self.now
             self._send_gone(code, audited)
-            self.wait(apart)
+        self.wait(apart)
 
     def delete_channel(self, channel: str) -> None:
         for invite in self.invites.values():
@@ -311,7 +362,7 @@ class Guild:
             spent = true.max_uses == first + len(waiting) and true.deleted_at is None
             expires = true.expires_at is not None and self.at(true.expires_at) <= self.at() + SKEW + EXPIRY_SLACK
             gone = evidence.gone.get(code)
-            sure = not gone.by_hand if gone else after.taken_at >= self.at(true.made_at + 5)
+            sure = not gone.by_hand if gone else after.taken_at >= evidence.made.get(code, self.at(true.made_at)) + SKEW
             return self.watched and baseline.watched and spent and sure and not expires
         old_vanity, new_vanity = baseline.vanity, after.vanity
         if not (old_vanity and new_vanity and old_vanity.code == new_vanity.code == code):

@@ -24,6 +24,11 @@ HISTORIES = int(os.environ.get("HISTORIES") or (20_000 if os.environ.get("CI") e
 ORDERS = ("before", "after", "never")
 RARELY, OFTEN = (False, False, False, True), (True, True, True, False)
 
+BETWEEN: list[list[str]] = [[], ["look"], ["look", "kill", "find"], ["look", "lose", "back"], ["kill", "find"]]
+HOW: list[list[str]] = [
+    [], ["delete"], ["delete unaudited"], ["delete_channel"], ["pause", "delete unaudited"], ["kill", "delete"],
+    ["kill", "delete", "find"], ["lose", "delete unaudited", "back"],
+]  # fmt: skip
 # (verb, weight, values of each argument, more likely ones repeated)
 KINDS: list[tuple[str, int, Sequence[Sequence[object]]]] = [
     ("join", 24, [range(12), (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 5.0, 30.0, 59.0), ORDERS, RARELY]),
@@ -34,6 +39,8 @@ KINDS: list[tuple[str, int, Sequence[Sequence[object]]]] = [
     ("make", 10, [(0, 0, 1, 1, 2, 3), (None, None, None, 4.0, 40.0, 400.0), "xy", OFTEN, RARELY]),
     ("wait", 10, [(0.1, 1.5, 8.0, 30.0, 70.0, 4000.0)]),
     ("ask", 5, [(0.0, 0.3, 1.0)]),
+    ("owe", 10, [range(6), (1.0, 5.0, 30.0, 59.0), OFTEN, BETWEEN, (0.1, 1.5, 8.0)]),
+    ("vanish", 10, [(1, 2), (None, None, 12.0), HOW, (False, True), (0.1, 3.0, 15.0)]),
     ("delete", 3, [range(7), (True, False)]),
     ("delete_channel", 1, ["xy"]),
     ("rename_vanity", 1, [RARELY, (True, False)]),

@@ -267,3 +267,20 @@ async def test_who_joined_while_the_connection_was_away_is_replayed(
     await story.judged(sam="once" if order == "never" else None)
     await story.join("john", "maria")
     await story.end()
+
+
+async def test_a_limited_invite_of_a_channel_that_hides_from_the_bot_proves_nothing_when_it_vanishes(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = discord.Permissions.none()
+    monkeypatch.setattr(discord.TextChannel, "permissions_for", lambda *_: hidden)
+    story.invite("once", max_uses=1)
+    await asyncio.sleep(PACE.recheck)
+    await story.join("john", "maria")
+    await story.judged(john="maria")
+    story.sandbox.faults.drop_events = {"INVITE_DELETE": 1}
+    story.sandbox.delete_invite(story.guild, "once")
+    await story.join("dora")
+    await story.judged(dora=None)
+    assert [one["invite_code"] for one in (await story.recorder.of("dora"))["candidates"]] == ["once"]
+    await story.end()
