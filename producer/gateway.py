@@ -21,7 +21,8 @@ from producer.bot_adders import BotAdders
 from producer.guild_worker import GuildWorker
 from producer.guild_workers import GuildWorkers
 from producer.leaves import Leaves
-from producer.reconciling import Presence, Reconciling
+from producer.presence import Presence
+from producer.reconciling import Reconciling
 
 log = logging.getLogger("producer")
 

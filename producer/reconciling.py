@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -30,6 +29,7 @@ from producer.guild_workers import GuildWorkers
 from producer.known_joins import Known
 from producer.listened import MARGIN, Listened
 from producer.payloads import Arrival
+from producer.presence import Presence
 from producer.verdict import MEMBER_SEARCH
 
 log = logging.getLogger("producer")
@@ -64,35 +64,6 @@ class Joins(Protocol):
 
     async def has(self, join_id: str) -> bool: ...
     async def latest(self, guild_id: str, user_id: str) -> Known | None: ...
-
-
-@dataclass(eq=False, slots=True)
-class Presence:
-    """A guild in this session, from its GUILD_CREATE on."""
-
-    guild_id: str
-    name: str | None
-    bot_id: str
-    bot_joined: datetime | None
-    members: int
-    discoverable: bool
-    judged: bool = False  # all are known, or its joins have waited long enough
-    reconciled: bool = False
-    searched: bool = False  # once, so that a second search shall follow
-    failures: int = 0
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any], bot_id: str) -> Presence:
-        """From GUILD_CREATE: https://docs.discord.com/developers/events/gateway-events#guild-create."""
-        joined = data.get("joined_at")
-        return cls(
-            guild_id=str(data["id"]),
-            name=data.get("name"),
-            bot_id=bot_id,
-            bot_joined=datetime.fromisoformat(joined).astimezone(UTC) if joined else None,
-            members=int(data.get("member_count") or 0),
-            discoverable="DISCOVERABLE" in (data.get("features") or ()),
-        )
 
 
 class Reconciling:

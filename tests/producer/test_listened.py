@@ -12,7 +12,7 @@ from joins.records import timestamp
 from joins.redis_url import Client
 from producer import listened
 from producer.listened import FIRST, MARGIN, Listened
-from producer.reconciling import Presence
+from producer.presence import Presence
 
 LONG_AGO = datetime(2025, 10, 31, tzinfo=UTC)
 

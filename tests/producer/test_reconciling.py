@@ -17,6 +17,7 @@ from joins.records import timestamp
 from joins.redis_url import Client
 from ops.sandbox import Sandbox
 from producer import reconciling
+from producer.presence import Presence
 from producer.reconciling import RECONCILED
 
 DISCOVERY = "discovery"
@@ -146,12 +147,12 @@ async def test_in_a_guild_that_lists_itself_nothing_is_exact_over_an_outage(
     await bot.sandbox.join(guild_of(bot), "gone", code="maria")
     await bot.sandbox.leave(guild_of(bot), bot.sandbox.ledger[-1].user_id)
     await bot.sandbox.join(guild_of(bot), "dora", source=DISCOVERY)
-    of = reconciling.Presence.of
+    of = Presence.of
 
-    def listed(data: dict[str, Any], bot_id: str) -> reconciling.Presence:
+    def listed(data: dict[str, Any], bot_id: str) -> Presence:
         return of({**data, "features": ["DISCOVERABLE"]}, bot_id)
 
-    monkeypatch.setattr(reconciling.Presence, "of", listed)
+    monkeypatch.setattr(Presence, "of", listed)
     await bot.start()
     assert (await bot.records(1))["dora"]["invite_code"] is None
 

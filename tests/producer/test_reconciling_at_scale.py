@@ -17,7 +17,8 @@ from producer.found import Found
 from producer.guild_workers import GuildWorkers
 from producer.known_joins import KnownJoins
 from producer.listened import Listened
-from producer.reconciling import Presence, Reconciling
+from producer.presence import Presence
+from producer.reconciling import Reconciling
 from producer.registrar import Registrar
 
 MEMBERS = 100_000
