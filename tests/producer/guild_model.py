@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+
+from guild_truth import TrueInvite, TrueVanity
 
 from joins.records import EXACT
 from producer import evidence_json
@@ -25,38 +27,6 @@ T0 = datetime(2025, 10, 31, tzinfo=UTC)
 HOLD = Pace().hold
 LONGEST_FETCH = 60.0  # seconds; an older answer is not waited for
 LATE_GAP = 4.0  # seconds; how late a use that nobody announced shows at most
-
-
-@dataclass
-class TrueInvite:
-    code: str
-    max_uses: int
-    expires_at: float | None
-    channel: str
-    made_at: float
-    shows: list[float] = field(default_factory=list)  # when each use becomes visible
-    deleted_at: float | None = None
-
-    def _is_over(self, now: float) -> bool:
-        ends = (self.deleted_at, self.expires_at)
-        return now < self.made_at or any(end is not None and end <= now for end in ends)
-
-    def uses(self, now: float) -> int:
-        return sum(show <= now for show in self.shows)
-
-    def listed(self, now: float) -> bool:
-        return not (self._is_over(now) or (self.max_uses and self.uses(now) >= self.max_uses))
-
-    def usable(self, now: float) -> bool:
-        return not (self._is_over(now) or (self.max_uses and len(self.shows) >= self.max_uses))
-
-
-@dataclass
-class TrueVanity:
-    code: str | None
-    since: float
-    before: int = 0  # uses that it began with
-    shows: list[float] = field(default_factory=list)
 
 
 @dataclass
