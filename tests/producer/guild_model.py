@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from guild_determined import determined
 from guild_truth import TrueInvite, TrueVanity
 
 from joins.records import EXACT
 from producer import evidence_json
 from producer.attribution import Attribution, attribute
-from producer.differences import EXPIRY_SLACK, GRACE, SKEW
+from producer.differences import GRACE
 from producer.evidence import Evidence, Waiting
 from producer.looking import Pace
 from producer.snapshot import Invite, Snapshot, Vanity
@@ -274,11 +275,11 @@ class Guild:
         after = None if fails else self._snapshot(asked)
         self.wait(HOLD)
         waiting, self.waiting = self.waiting, []
-        determined = after is not None and self._determined(after, waiting)
+        settled = after is not None and determined(self, after, waiting)
         found, evidence = attribute(self.evidence, after, waiting)
         assert [f.join_id for f in found] == [w.join_id for w in waiting], "one answer for each, in their order"
         for attribution in found:
-            self._check(attribution, determined)
+            self._check(attribution, settled)
         self._learn(evidence)
         self.kept = [*self.kept[-2:], (evidence, set(self.found))]
 
@@ -303,43 +304,7 @@ class Guild:
             self.at(asked.at), listed, Vanity(vanity.code, uses) if vanity.code else None, watched=self.watched
         )
 
-    def _determined(self, after: Snapshot, waiting: list[Waiting]) -> bool:
-        """Whether all who wait used one code, the list shows that, and no other code can have moved."""
-        evidence, baseline = self.evidence, self.evidence.baseline
-        codes = {self.truth[join.join_id][0] for join in waiting}
-        if not (after.permitted and baseline and baseline.permitted and len(codes) == 1 and None not in codes):
-            return False
-        if evidence.debtors or evidence.gap or any(self.at() - join.joined_at > SKEW for join in waiting):
-            return False
-        (code,) = codes
-        first = min(self.truth[join.join_id][1] for join in waiting)
-        others = {*baseline.invites, *after.invites} - {code}
-        if any(
-            one in evidence.gone or _uses(baseline, one) != _uses(after, one) or not _is_known(one, baseline, after)
-            for one in others
-        ):
-            return False
-        if code in self.invites:
-            if baseline.vanity != after.vanity:
-                return False
-            true, old = self.invites[code], baseline.invites.get(code)
-            if old is None or old.uses != first:
-                return False
-            if any(true.expires_at is not None and self.at(true.expires_at) < j.joined_at + SKEW for j in waiting):
-                return False
-            if code in after.invites:
-                return _uses(after, code) == first + len(waiting) and code not in evidence.gone
-            spent = true.max_uses == first + len(waiting) and true.deleted_at is None
-            expires = true.expires_at is not None and self.at(true.expires_at) <= self.at() + SKEW + EXPIRY_SLACK
-            gone = evidence.gone.get(code)
-            sure = not gone.by_hand if gone else after.taken_at >= evidence.made.get(code, self.at(true.made_at)) + SKEW
-            return self.watched and baseline.watched and spent and sure and not expires
-        old_vanity, new_vanity = baseline.vanity, after.vanity
-        if not (old_vanity and new_vanity and old_vanity.code == new_vanity.code == code):
-            return False
-        return old_vanity.uses == first and new_vanity.uses == first + len(waiting)
-
-    def _check(self, found: Attribution, determined: bool) -> None:
+    def _check(self, found: Attribution, settled: bool) -> None:
         assert found.join_id not in self.found, "once"
         self.found[found.join_id] = found
         self.named[found.confidence] += 1
@@ -348,7 +313,7 @@ class Guild:
             assert (found.invite_code, found.uses_before, found.uses_after) == (code, uses, uses + 1)
         else:
             assert found.invite_code is None
-            assert not determined, "where the evidence determines the code it is found"
+            assert not settled, "where the evidence determines the code it is found"
 
     def _shown(self, true: TrueInvite, uses: int) -> Invite:
         expires_at = None if true.expires_at is None else self.at(true.expires_at)
@@ -388,15 +353,6 @@ class Guild:
             self.now = max(due, self._resumed_at)
             event()
         self.now = end
-
-
-def _uses(snapshot: Snapshot, code: str) -> int | None:
-    invite = snapshot.invites.get(code)
-    return invite.uses if invite else None
-
-
-def _is_known(code: str, baseline: Snapshot, after: Snapshot) -> bool:
-    return code in baseline.invites and code in after.invites
 
 
 def play(steps: Iterable[tuple[object, ...]], watched: bool = True, known: bool = True) -> Guild:
