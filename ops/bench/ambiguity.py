@@ -29,9 +29,7 @@ BEGIN, END = "<!-- made by: python -m ops.bench.ambiguity -->", "<!-- end -->"
 @click.command()
 @click.option("--joins", default=1000, show_default=True, help="Joins in each cell of the table.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same numbers.")
-@click.option(
-    "--write", type=click.Path(path_type=Path, exists=True), help="A document whose table to renew."
-)
+@click.option("--write", type=click.Path(path_type=Path, exists=True), help="A document whose table to renew.")
 def main(joins: int, seed: int, write: Path | None) -> None:
     """How many of 1,000 joins stay ambiguous without member search, as a table."""
     shown = table(joins, seed)
