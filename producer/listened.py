@@ -23,8 +23,11 @@ from joins.scripts import text
 log = logging.getLogger("producer")
 
 FIRST = "first"  # the field of the first start of all
-MARGIN = timedelta(seconds=120)  # discord.py notices a dead connection within about 100 s: a heartbeat and its patience
+MARGIN = timedelta(seconds=180)  # discord.py notices a dead connection within about 100 s: a heartbeat and its patience
 EVERY = 30.0  # seconds between two writes
+# A write moves a time by no more than this: a machine that slept wakes with a dead connection that nobody has noticed
+# yet, and the writes until somebody does must stay within MARGIN.
+STRIDE = timedelta(seconds=35)
 GATHER = 0.2  # seconds in which guilds that are newly listened to share a write
 
 
@@ -80,7 +83,8 @@ class Listened:
         """Moves the times of the guilds listened to forward. A fault is said; the next write makes up for it."""
         safe = datetime.now(UTC) - MARGIN
         for guild_id in self._listening:
-            self.times[guild_id] = max(self.times[guild_id], safe)
+            heard = self.times[guild_id]
+            self.times[guild_id] = max(heard, min(safe, heard + STRIDE))
         if not self._listening:
             return
         times: Any = {guild_id: timestamp(self.times[guild_id]) for guild_id in self._listening}

@@ -48,7 +48,7 @@ async def test_the_time_moves_on_while_listening_a_margin_behind_and_never_back(
     monkeypatch.setattr(listened, "GATHER", 0.0)
     times = loaded(redis_client, LONG_AGO)
     now = datetime.now(UTC)
-    times.begin("quiet", LONG_AGO)
+    times.begin("quiet", now - MARGIN - timedelta(seconds=10))
     times.begin("recent", now)
     times.begin("away", LONG_AGO)
     times.pause("away")
@@ -72,3 +72,11 @@ def test_a_presence_is_read_from_guild_create_as_far_as_it_goes() -> None:
     presence = Presence.of(data | {"member_count": 3}, "9")
     assert (presence.bot_joined, presence.members, presence.discoverable) == (LONG_AGO, 3, True)
     assert Presence.of({"id": "1"}, "9").bot_joined is None
+
+
+async def test_a_machine_that_slept_does_not_take_the_time_for_listened_to(redis_client: Client) -> None:
+    kept = Listened(redis_client)
+    fell_asleep = datetime.now(UTC) - timedelta(hours=1)
+    kept.begin("1", fell_asleep)
+    await kept.write()
+    assert kept.times["1"] <= fell_asleep + listened.STRIDE
