@@ -6,8 +6,6 @@ import asyncio
 import logging
 import signal
 import sys
-import threading
-from collections.abc import Coroutine
 from typing import Any
 
 from joins.errors import InviteLogError
@@ -30,35 +28,15 @@ from producer.recorder import Recorder
 from producer.registrar import Registrar
 from producer.remembering import Remembering
 from producer.rest import RestInvites
+from producer.stopping import Stopping
 
 log = logging.getLogger("producer")
 
-# Seconds; together with the recorder's own stop they stay under the 10 that a platform grants after SIGTERM.
+# Seconds. A step takes no longer than this, nor than `Stopping` has left of the one deadline for them all; whatever
+# these add up to, at least one second of it remains for the recorder.
 FINISH_SECONDS = 5.0  # for the joins that wait
-CLOSE_SECONDS = 1.5  # for leaving the gateway
-
-
-class Stopping:
-    """Set by a signal, seen by the loop and by threads."""
-
-    def __init__(self) -> None:
-        self.event, self.in_threads = asyncio.Event(), threading.Event()
-
-    def set(self) -> None:
-        """The process is to end when it is safe."""
-        self.event.set()
-        self.in_threads.set()
-
-    async def or_done(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """The result of `work`, or None when the process is to stop before that."""
-        task, stop = asyncio.create_task(work), asyncio.create_task(self.event.wait())
-        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if task.done():
-            return task.result()
-        task.cancel()
-        await asyncio.wait({task}, timeout=CLOSE_SECONDS)
-        return None
+FOLLOW_SECONDS = 1.0  # for the leaves that wait, and what is yet to be confirmed
+CLOSE_SECONDS = 1.5  # for leaving the gateway, and meanwhile keeping the evidence
 
 
 async def serve(settings: Settings, stopping: Stopping) -> None:
@@ -70,10 +48,11 @@ async def serve(settings: Settings, stopping: Stopping) -> None:
     recorder: Recorder | None = await stopping.or_done(Recorder.start(settings, redis))
     if recorder is None:
         return
+    stopping.make_durable = recorder.make_durable
     try:
         await _produce(settings, token, redis, recorder, stopping)
     finally:
-        await recorder.stop()
+        await stopping.step(recorder.stop(stopping.left()))
         log.info("stopped")
 
 
@@ -116,18 +95,20 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
         for task in (*aside, *syncing):
             task.cancel()
         # The gateway stays open meanwhile: whoever joins now is durable, and recorded at the next start at the latest.
-        if left := await workers.stop(FINISH_SECONDS):
+        if left := await workers.stop(stopping.left(FINISH_SECONDS)):
             log.warning("%d joins are not attributed yet; the next start records them", left)
-        await following.stop()
-        await remembering.stop()
-        await asyncio.wait({asyncio.create_task(gateway.close())}, timeout=CLOSE_SECONDS)
+        await stopping.step(following.stop(), FOLLOW_SECONDS)
+        await asyncio.gather(
+            stopping.step(remembering.stop(), CLOSE_SECONDS), stopping.step(gateway.close(), CLOSE_SECONDS)
+        )
 
 
 async def _main(settings: Settings) -> None:
-    stopping, loop = Stopping(), asyncio.get_running_loop()
+    stopping, loop = Stopping(ends_process=True), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     await serve(settings, stopping)
+    stopping.stepped()
 
 
 def main() -> None:

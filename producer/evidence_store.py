@@ -61,6 +61,11 @@ class EvidenceStore:
         self._waiting[guild_id] = evidence_json.dump(evidence, judged)
         self._wake.set()
 
+    @property
+    def failing(self) -> bool:
+        """Whether Redis took nothing when it was last tried."""
+        return self._told
+
     async def run(self) -> None:
         """Writes what waits, until it is cancelled."""
         while True:

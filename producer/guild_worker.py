@@ -62,6 +62,7 @@ class GuildWorker:
         self._news: list[Callable[[Evidence], Evidence]] = []
         self._wake, self._empty = asyncio.Event(), asyncio.Event()
         self._empty.set()
+        self._left = False  # whether the joins that wait are the next start's
         self._quiet_looks = 0
         self._next_look: float | None = None
         self._permitted_at: datetime | None = None  # when the bot was last seen to have the permission
@@ -72,7 +73,7 @@ class GuildWorker:
         return len(self._joins) + len(self._bots)
 
     async def finished(self) -> None:
-        """Until no join waits to be recorded."""
+        """Until no join waits to be recorded, or those that wait are left to the next start."""
         await self._empty.wait()
 
     def join(self, arrival: Arrival, durable: bool = False, settled: Attribution | None = None) -> None:
@@ -85,7 +86,8 @@ class GuildWorker:
         self._registrar.heard(arrival)
         task = asyncio.create_task(asyncio.sleep(0) if durable else self._registrar.arrived(arrival))
         joining = _Joining(arrival, payloads.waiting(arrival), task, settled)
-        self._empty.clear()
+        if not self._left:
+            self._empty.clear()
         if arrival["bot"]:
             self._bots.append(joining)
             recording = asyncio.create_task(self._record_bot(joining))
@@ -145,13 +147,19 @@ class GuildWorker:
             self.resync(missed=False)
 
     def hurry(self) -> None:
-        """The process stops: no more waiting for better evidence."""
+        """The process stops: joins that cannot be judged now are left to the next start; the proof asked for stays."""
         self._looking.hurry()
 
+    def forget(self) -> None:
+        """The bot is no longer in the guild: joins that wait are recorded, proving nothing, and `run` ends."""
+        self._keep = None  # the evidence of the guild is another worker's, should the bot come back
+        self._looking.end()
+        self._wake.set()
+
     async def run(self) -> None:
-        """Works until it is cancelled."""
+        """Works until it is cancelled, or the guild is forgotten or the process stops and there is no more to do."""
         try:
-            while True:
+            while not self._left and (self.pending or not self._looking.has_ended):
                 await self._due()
                 try:
                     await self._round()
@@ -184,6 +192,9 @@ class GuildWorker:
             return
         alone = not self._joins
         after = await self._looking.look(self._settles, lambda: len(self._joins))
+        if after is None and self._looking.gives_up:
+            self._leave()
+            return
         batch = list(self._joins)
         # No await between counting the joins and judging them: whoever has been announced by now is a claimant.
         found, moved = attribute(self.evidence, after, [joining.waiting for joining in batch])
@@ -217,7 +228,9 @@ class GuildWorker:
     async def _record_bot(self, bot: _Joining) -> None:
         """A bot uses no invite, so nobody waits for it while it is found out who added it."""
         await self._durable([bot])
-        await self._looking.reached()
+        if not await self._looking.reached() and self._looking.gives_up:
+            self._leave()
+            return
         added_by = None
         try:
             added_by = await self._adders.of(bot.arrival) if self._adders else None
@@ -232,6 +245,12 @@ class GuildWorker:
         del self._joins[:count]
         if self.pending == 0:
             self._empty.set()
+            self._wake.set()
+
+    def _leave(self) -> None:
+        self._left = True
+        self._empty.set()
+        self._wake.set()
 
     async def _durable(self, batch: list[_Joining]) -> None:
         if batch:

@@ -35,6 +35,7 @@ class GuildWorkers:
         self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._workers: dict[str, GuildWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._forgotten: dict[asyncio.Task[None], GuildWorker] = {}  # they finish the joins that wait
 
     def of(self, guild_id: str) -> GuildWorker:
         """The guild's worker, made at first sight."""
@@ -69,22 +70,29 @@ class GuildWorkers:
             worker.join(arrival, durable=True)
 
     def forget(self, guild_id: str) -> None:
-        """The bot is no longer in this guild; joins that still wait are recorded as they stand."""
-        worker, task = self._workers.get(guild_id), self._tasks.get(guild_id)
-        if worker and task and worker.pending == 0:
-            del self._workers[guild_id], self._tasks[guild_id]
+        """The bot is no longer in this guild; joins that still wait are recorded as they stand, aside.
+
+        Should it come back, that is another worker's, which knows nothing of the time before.
+        """
+        worker, task = self._workers.pop(guild_id, None), self._tasks.pop(guild_id, None)
+        if worker is None or task is None:
+            return
+        worker.forget()
+        if worker.pending == 0:
             task.cancel()
-        elif worker:
-            worker.hurry()
+            return
+        self._forgotten[task] = worker
+        task.add_done_callback(lambda task: self._forgotten.pop(task, None))
 
     async def stop(self, patience: float) -> int:
         """Finishes the joins that wait within `patience` seconds, then ends; how many remain in the outbox."""
         for worker in self.known():
             worker.hurry()
+        workers = [*self.known(), *self._forgotten.values()]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*(worker.finished() for worker in self.known())), patience)
-        remaining = sum(worker.pending for worker in self.known())
-        tasks = list(self._tasks.values())
+            await asyncio.wait_for(asyncio.gather(*(worker.finished() for worker in workers)), patience)
+        remaining = sum(worker.pending for worker in workers)
+        tasks = [*self._tasks.values(), *self._forgotten]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

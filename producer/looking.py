@@ -44,7 +44,7 @@ class Looking:
         self._online, self._hurry = asyncio.Event(), asyncio.Event()
         self._online.set()
         self._outages = 0
-        self._failing = False
+        self._failing = self._ended = False
 
     @property
     def is_online(self) -> bool:
@@ -58,11 +58,28 @@ class Looking:
 
     def online(self) -> None:
         """The gateway is back."""
-        self._online.set()
+        if not self._ended:
+            self._online.set()
 
     def hurry(self) -> None:
-        """No more waiting: the next look is the last."""
+        """No more waiting for a gateway or a list that is away. What a look must show to prove anything stays."""
         self._hurry.set()
+
+    def end(self) -> None:
+        """The bot is no longer in the guild: its events have ended, so no look proves anything any more."""
+        self.offline()
+        self._ended = True
+        self._hurry.set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the bot is no longer in the guild."""
+        return self._ended
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether a look that is not given is for the next start to take."""
+        return self._hurry.is_set() and not self._ended
 
     async def reached(self) -> bool:
         """Waits for the gateway, within bounds; whether it is there."""
@@ -79,10 +96,12 @@ class Looking:
             looks += 1
             if after is None or (settles(after) and await self._holds(after, settles, count)):
                 return after
+            if self._outages != outages:
+                continue
             quiet = count() == known
-            if (looks > 1 and quiet) or _clock() - began >= self._pace.settle or self._hurry.is_set():
+            if (looks > 1 and quiet) or _clock() - began >= self._pace.settle:
                 return after
-            await self._pause(self._pace.recheck)
+            await asyncio.sleep(self._pace.recheck)
         return None
 
     async def _holds(self, after: Snapshot, settles: Callable[[Snapshot], bool], count: Callable[[], int]) -> bool:
@@ -90,7 +109,7 @@ class Looking:
         if not count():
             return True  # there is nobody to name anything for
         outages = self._outages
-        await self._pause(self._pace.hold)
+        await asyncio.sleep(self._pace.hold)  # in full, even when the process stops: less proves nothing
         return self._outages == outages and settles(after)
 
     async def _is_online(self, began: float) -> bool:

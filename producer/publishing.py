@@ -68,15 +68,21 @@ class Publishing:
         self._stopping.set()
         self._wake.set()
         self._thread.join(seconds)
+        if self._thread.is_alive() or self.trouble is not None:
+            _log.info("the lease runs out by itself: the server did not answer at the end")
+        else:
+            self._give_up()
+        with self._outbox.lock:
+            if self._outbox.waiting:
+                _log.warning("%d records wait in the outbox for the next start", len(self._outbox.waiting))
+            self._outbox.close()
+
+    def _give_up(self) -> None:
         try:
             self._lease.release()
             process_report.withdraw(self._client, "producer")
         except RedisError as error:
             _log.info("the lease runs out by itself: %s", error)
-        with self._outbox.lock:
-            if self._outbox.waiting:
-                _log.warning("%d records wait in the outbox for the next start", len(self._outbox.waiting))
-            self._outbox.close()
 
     @property
     def trouble(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from joins.chain import Record, seal
@@ -20,6 +21,7 @@ from producer.staff_registry import Staff, StaffRegistry
 
 TAKE_OVER = 1.0  # seconds between tries to become the sequencer
 STOP_SECONDS = 3.0  # how long `stop` tries to publish what waits
+RELEASE_SECONDS = 0.5  # of the time to stop that is kept for giving the lease up
 _log = logging.getLogger("producer.recorder")
 
 
@@ -51,10 +53,17 @@ class Recorder:
             raise
         return cls(publishing, lock)
 
-    async def stop(self) -> None:
-        """Publishes what waits, for a moment, and gives the lease up."""
-        await asyncio.to_thread(self.publishing.stop, STOP_SECONDS)
+    async def stop(self, seconds: float = STOP_SECONDS + RELEASE_SECONDS) -> None:
+        """Makes durable what was submitted, publishes what waits, for a moment, and gives the lease up."""
+        patience = max(min(STOP_SECONDS, seconds - RELEASE_SECONDS), 0.0)
+        # A thread of its own: those that others share may all wait for a server that hangs.
+        own_thread = ThreadPoolExecutor(1, "stopping")
+        await asyncio.get_running_loop().run_in_executor(own_thread, self.publishing.stop, patience)
         self._lock.release()
+
+    def make_durable(self) -> None:
+        """Returns when all that was submitted is on this disk; nothing is taken any more. For any thread."""
+        self.publishing.sequencer.stop()
 
     @property
     def registry(self) -> StaffRegistry:

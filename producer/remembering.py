@@ -45,13 +45,13 @@ class Remembering:
         self._tasks = [asyncio.create_task(self._store.run()), asyncio.create_task(self.listened.run())]
 
     async def stop(self) -> None:
-        """Writes what waits, once, and ends."""
+        """Writes what waits, once, unless Redis took nothing last time, and ends."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(RedisError):
-            await self._store.write()
-            await self.listened.write()
+            if not self._store.failing and await self._store.write():
+                await self.listened.write()
 
     def take(self) -> Mapping[str, Evidence]:
         """Every guild's evidence of the last start, handed over once."""

@@ -99,3 +99,22 @@ def test_sigterm_ends_every_process_within_ten_seconds_and_the_next_start_goes_o
     running.discord.wait_connected(timeout=DEADLINE)
     guild.joins(5)
     assert running.verdict().problems == []
+
+
+@pytest.mark.parametrize("waiting", [0, 10], ids=["idle", "with joins that wait"])
+def test_sigterm_ends_the_producer_within_ten_seconds_while_the_server_hangs(running: Pipeline, waiting: int) -> None:
+    guild = Guild(running)
+    guild.joins(3)
+    assert running.verdict().problems == []
+    assert running.server is not None
+    running.server.send_signal(signal.SIGSTOP)
+    try:
+        guild.joins(waiting)
+        time.sleep(1)  # so that threads hang in what the server was asked
+        running.processes["producer"].send_signal(signal.SIGTERM)
+        assert running.processes["producer"].wait(timeout=10) == 0  # the ten seconds are the requirement
+    finally:
+        running.server.send_signal(signal.SIGCONT)
+    running.start("producer")
+    running.discord.wait_connected(timeout=DEADLINE)
+    assert running.verdict().problems == []

@@ -15,6 +15,7 @@ from joins.errors import InvalidRecord, SinkUnavailable
 from producer import evidence
 from producer.guild_worker import GuildWorker
 from producer.guild_workers import GuildWorkers
+from producer.looking import Pace
 from producer.registrar import Registrar
 from producer.snapshot import Invite
 from producer.staff_registry import Staff
@@ -228,15 +229,105 @@ async def test_joins_of_an_earlier_start_are_recorded_once_the_gateway_is_there(
     await workers.stop(1.0)
 
 
-async def test_stopping_finishes_the_joins_that_wait_without_waiting_for_better_evidence() -> None:
-    recorder, invites = FakeRecorder(), FakeInvites(a=5)
-    workers = GuildWorkers(invites, Registrar(recorder), replace(QUICK, recheck=60))
+async def started(invites: FakeInvites, recorder: FakeRecorder, pace: Pace) -> GuildWorkers:
+    """Workers of which that of GUILD has its first snapshot."""
+    workers = GuildWorkers(invites, Registrar(recorder), pace)
     workers.of(GUILD).resync(missed=False)
+    async with asyncio.timeout(10):
+        while not workers.of(GUILD).evidence.baseline:  # noqa: ASYNC110 - a test polls
+            await asyncio.sleep(0.005)
+    return workers
+
+
+async def test_stopping_waits_for_the_second_look_that_a_join_needs() -> None:
+    recorder, invites = FakeRecorder(), FakeInvites(a=5)
+    workers = await started(invites, recorder, replace(QUICK, recheck=0.3))
+    workers.of(GUILD).join(arrival("john", 1))
+    stopping = asyncio.create_task(workers.stop(5.0))
+    await asyncio.sleep(0.1)
+    invites.use("a")  # it shows late
+    assert await stopping == 0
+    assert (await recorder.of("john"))["invite_code"] == "a"
+
+
+async def test_stopping_leaves_a_join_that_no_look_has_settled_in_time_to_the_next_start() -> None:
+    recorder, invites = FakeRecorder(), FakeInvites(a=5)
+    workers = await started(invites, recorder, replace(QUICK, recheck=60))
+    workers.of(GUILD).join(arrival("john", 1))
+    assert await workers.stop(0.2) == 1
+    assert not recorder.records
+
+
+async def test_stopping_does_not_name_a_join_exact_before_an_event_that_lags_had_time_to_come() -> None:
+    recorder, invites = FakeRecorder(), FakeInvites(a=5)
+    workers = await started(invites, recorder, replace(QUICK, hold=0.3))
+    invites.use("a")  # by `second`, whose event is on its way
+    workers.of(GUILD).join(arrival("first", 1))
+    stopping = asyncio.create_task(workers.stop(5.0))
+    await asyncio.sleep(0.1)
+    workers.of(GUILD).join(arrival("second", 2))
+    assert await stopping == 0
+    assert [record["confidence"] for record in await recorder.wait_for(2)] == ["ambiguous", "ambiguous"]
+
+
+@pytest.mark.parametrize("bot", [True, False])
+async def test_stopping_while_the_gateway_is_away_leaves_its_joins_to_the_next_start_at_once(bot: bool) -> None:
+    recorder, invites = FakeRecorder(), FakeInvites(a=5)
+    workers = await started(invites, recorder, replace(QUICK, retry=60))
+    workers.of(GUILD).offline()
+    workers.of(GUILD).join(arrival("john", 1, bot=bot))
     await asyncio.sleep(0.05)
+    async with asyncio.timeout(10):
+        assert await workers.stop(60.0) == 1
+    assert recorder.arrivals
+    assert not recorder.records
+
+
+async def test_stopping_while_the_invites_cannot_be_fetched_leaves_the_join_to_the_next_start_at_once() -> None:
+    recorder, invites = FakeRecorder(), FakeInvites(a=5)
+    workers = await started(invites, recorder, replace(QUICK, retry=60))
+    invites.failures = [failed()] * 1000
     workers.of(GUILD).join(arrival("john", 1))
     await asyncio.sleep(0.05)
+    async with asyncio.timeout(10):
+        assert await workers.stop(60.0) == 1
+    assert not recorder.records
+
+
+async def test_a_guild_left_while_a_join_waits_has_a_fresh_worker_when_the_bot_is_back() -> None:
+    recorder, invites = FakeRecorder(), FakeInvites(a=5)
+    workers = await started(invites, recorder, replace(QUICK, hold=0.3))
+    forgotten = workers.of(GUILD)
+    invites.use("a")
+    forgotten.join(arrival("before", 1))
+    await asyncio.sleep(0.1)
+    workers.forget(GUILD)
+    assert workers.of(GUILD) is not forgotten
+    assert (await recorder.of("before"))["confidence"] == "unknown", "who else joined was not heard any more"
+    workers.of(GUILD).resync(missed=False)
+    async with asyncio.timeout(10):
+        while not workers.of(GUILD).evidence.baseline:  # noqa: ASYNC110 - a test polls
+            await asyncio.sleep(0.005)
+    invites.use("a")  # by `second`, whose event is on its way
+    workers.of(GUILD).join(arrival("first", 2))
+    await asyncio.sleep(0.1)
+    workers.of(GUILD).join(arrival("second", 3))
+    assert (await recorder.of("first"))["confidence"] == "ambiguous"
+    assert (await recorder.of("second"))["confidence"] == "ambiguous"
     assert await workers.stop(5.0) == 0
-    assert (await recorder.wait_for(1))[0]["method"] == "no_difference"
+
+
+async def test_a_guild_left_while_its_invites_cannot_be_fetched_credits_no_later_use_to_the_join_that_waits() -> None:
+    recorder, invites = FakeRecorder(), FakeInvites(a=5)
+    workers = await started(invites, recorder, replace(QUICK, backoff=0.3))
+    invites.failures = [failed()]
+    workers.of(GUILD).join(arrival("before", 1))
+    await asyncio.sleep(0.05)
+    workers.forget(GUILD)
+    invites.use("a")  # by somebody of whom nothing was heard
+    workers.of(GUILD)
+    assert (await recorder.of("before"))["confidence"] == "unknown"
+    assert await workers.stop(5.0) == 0
 
 
 @pytest.mark.parametrize("during", [True, False])
