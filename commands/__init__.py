@@ -8,6 +8,7 @@ from discord import app_commands
 
 from commands import correct, errors_reply, export, invite_status, lookup, staff, sync, view, vip
 from commands.credit import Policy
+from commands.recent import Recent
 from commands.refusals import PermissionMissing, Refused
 from commands.registry import Registry
 from commands.services import GuildState, InviteCount, InviteCounts, Services, SinkState, VanityCount
@@ -28,14 +29,14 @@ __all__ = [
 
 def install(tree: app_commands.CommandTree[Any], services: Services) -> None:
     """Adds every command to the tree, and answers their errors. Syncing the tree with Discord is the caller's."""
-    registry = Registry(services.folder)
-    tree.add_command(lookup.command(services, registry))
-    tree.add_command(lookup.context_menu(services, registry))
+    registry, recent = Registry(services.folder), Recent(services.folder)
+    tree.add_command(lookup.command(services, registry, recent))
+    tree.add_command(lookup.context_menu(services, registry, recent))
     tree.add_command(view.command(services))
     tree.add_command(export.command(services))
     tree.add_command(sync.command(services, registry))
     tree.add_command(invite_status.command(services))
-    tree.add_command(correct.command(services, registry))
-    tree.add_command(vip.command(services, registry))
+    tree.add_command(correct.command(services, registry, recent))
+    tree.add_command(vip.command(services, registry, recent))
     tree.add_command(staff.group(services, registry))
     tree.error(errors_reply.on_error)

@@ -13,6 +13,7 @@ from commands.approval import Approval
 from commands.confirming import Confirm
 from commands.correction import NO_INVITE, Corrections, Proposal
 from commands.history import Join
+from commands.recent import Recent
 from commands.refusals import Refused
 from commands.registry import Registry
 from commands.services import Services
@@ -23,9 +24,9 @@ _LONGEST_CHOICE = 100  # characters, Discord's limit
 _log = logging.getLogger("commands.correct")
 
 
-def command(services: Services, registry: Registry) -> app_commands.Command[Any, ..., Any]:
+def command(services: Services, registry: Registry, recent: Recent) -> app_commands.Command[Any, ..., Any]:
     """The slash command."""
-    corrections = Corrections(services, registry)
+    corrections = Corrections(services, registry, recent)
 
     async def joins(interaction: discord.Interaction[Any], typed: str) -> list[app_commands.Choice[str]]:
         user = getattr(interaction.namespace, "user", None)

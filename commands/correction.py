@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from commands import history, referrer, replies
+from commands import referrer, replies
 from commands.credit import credited
 from commands.history import Join
+from commands.recent import Recent
 from commands.referrer import Referrer
 from commands.refusals import Refused
 from commands.registry import Registry
 from commands.services import Services
 from commands.staff_change import change
 from joins.chain import Record
-from joins.event_id import is_above
 from joins.records import EXACT
 
 NO_INVITE = "none"
@@ -52,16 +52,14 @@ class Proposal:
 class Corrections:
     """Proposes and records corrections, one at a time."""
 
-    def __init__(self, services: Services, registry: Registry) -> None:
-        self._services, self._registry = services, registry
+    def __init__(self, services: Services, registry: Registry, recent: Recent) -> None:
+        self._services, self._registry, self._recent = services, registry, recent
         # A correction rests on what was shown, so none may come between the second look and the record.
         self._lock = asyncio.Lock()
-        self._own: dict[str, Record] = {}  # join id -> a correction that no sink may have written yet
 
     async def joins(self, guild_id: str, user_id: str) -> list[Join]:
         """A member's joins, oldest first, with what this process recorded a moment ago. Raises Refused."""
-        found = (await asyncio.to_thread(history.of_member, self._services.folder, guild_id, user_id)).joins
-        return [self._overlaid(join) for join in found]
+        return (await asyncio.to_thread(self._recent.of_member, guild_id, user_id)).joins
 
     async def propose(
         self, guild_id: str, actor_id: str, user_id: str, join_id: str | None, code: str | None, reason: str
@@ -119,7 +117,7 @@ class Corrections:
                 raise Refused("Nobody approves what is in his own favour.")
             made = made if approved_by is None else {**made, "approved_by": approved_by}
             event = await self._services.record_change(made)
-            self._own[proposal.join["join_id"]] = {**made, "event_id": event}
+            self._recent.note(made, event)
 
     def _favours(self, joins: Sequence[Join], join: Join, made: Record) -> tuple[bool, set[str]]:
         """Whether the corrector gains by it or it is his own join; and whom else it concerns."""
@@ -130,15 +128,6 @@ class Corrections:
         gainer = after_it if after_it != before_it else None
         concerned = {found for found in (join.user_id, made["staff_id"], gainer) if found}
         return actor in concerned, concerned
-
-    def _overlaid(self, join: Join) -> Join:
-        own = self._own.get(join["join_id"])
-        if own is None:
-            return join
-        if join.change is not None and not is_above(own["event_id"], join.change["event_id"]):
-            del self._own[join["join_id"]]
-            return join
-        return replace(join, change=own, earlier=(*filter(None, (join.change,)), *join.earlier))
 
 
 def _chosen(joins: Sequence[Join], join_id: str | None) -> Join:

@@ -19,11 +19,10 @@ from joins.array_reader import ArrayReader
 from joins.chain import OUTSIDE, Record, check_commitments
 from joins.errors import InvalidRecord
 from joins.event_id import ZERO
-from joins.records import CHANGES, EXACT, JOINS
+from joins.records import CHANGES, EXACT, JOINS, STAFF_UNRESOLVED
 
 ATTRIBUTIONS = ("attribution_confirmed", "attribution_corrected")
 _CHANGES_SHOWN = 20  # attribution changes read of one join
-STAFF_UNRESOLVED = "staff_unresolved"  # the flag of a join whose code could not be looked up among the assignments
 _log = logging.getLogger("commands.history")
 
 
@@ -86,8 +85,8 @@ class Join:
 
     @property
     def staff_unread(self) -> bool:
-        """Whether the assignments could not be read when the member joined, and nothing was learnt since."""
-        return self.change is None and STAFF_UNRESOLVED in (self["flags"] or ())
+        """Whether it is not known to whom the code was assigned when the member joined."""
+        return STAFF_UNRESOLVED in (self.effective("flags") or ())
 
     @property
     def settled(self) -> bool:

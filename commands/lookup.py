@@ -8,16 +8,17 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from commands import history, lookup_embed, replies
+from commands import lookup_embed, replies
 from commands.asking import begin, staff_only
 from commands.credit import credited
 from commands.history import History
+from commands.recent import Recent
 from commands.registry import Registry
 from commands.services import Services
 from joins.records import timestamp
 
 
-def command(services: Services, registry: Registry) -> app_commands.Command[Any, ..., Any]:
+def command(services: Services, registry: Registry, recent: Recent) -> app_commands.Command[Any, ..., Any]:
     """The slash command."""
 
     @staff_only
@@ -26,16 +27,16 @@ def command(services: Services, registry: Registry) -> app_commands.Command[Any,
     )
     @app_commands.describe(user="The member; for somebody who has left, paste the user id")
     async def lookup_user_invite(interaction: discord.Interaction[Any], user: discord.User) -> None:
-        await _answer(interaction, user, services, registry)
+        await _answer(interaction, user, services, registry, recent)
 
     return lookup_user_invite
 
 
-def context_menu(services: Services, registry: Registry) -> app_commands.ContextMenu:
+def context_menu(services: Services, registry: Registry, recent: Recent) -> app_commands.ContextMenu:
     """The same on a right click on a user."""
 
     async def look_up(interaction: discord.Interaction[Any], user: discord.User) -> None:
-        await _answer(interaction, user, services, registry)
+        await _answer(interaction, user, services, registry, recent)
 
     return staff_only(app_commands.ContextMenu(name="Look up invite", callback=look_up))
 
@@ -45,9 +46,10 @@ async def _answer(
     user: discord.User | discord.Member,
     services: Services,
     registry: Registry,
+    recent: Recent,
 ) -> None:
     guild_id = await begin(interaction)
-    found = await asyncio.to_thread(history.of_member, services.folder, guild_id, str(user.id))
+    found = await asyncio.to_thread(recent.of_member, guild_id, str(user.id))
     if not found.joins:
         await interaction.followup.send(_absent(user, found), ephemeral=True)
         return

@@ -101,7 +101,7 @@ def _staff(join: Join, register: Register) -> list[str]:
         return [f"**Added By:** <@{adder}> ({replies.code(adder)})"]
     if join.staff_id is None:
         if join.staff_unread:
-            return ["not known: the staff assignments could not be read when this member joined"]
+            return ["not known: to whom the invite was assigned when this member joined cannot be told"]
         if not join.settled:
             return ["not known, since the invite is not"]
         return ["nobody: the invite belongs to no member" if join.invite_code else "nobody: no invite was used"]

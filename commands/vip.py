@@ -9,9 +9,10 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from commands import asking, history, lookup_embed, replies
+from commands import asking, lookup_embed, replies
 from commands.approval import Approval
-from commands.credit import credited
+from commands.credit import Policy, credited
+from commands.recent import Recent
 from commands.refusals import Refused
 from commands.registry import Register, Registry
 from commands.services import Services
@@ -32,7 +33,7 @@ class _Credited:
     method: str
 
 
-def command(services: Services, registry: Registry) -> app_commands.Command[Any, ..., Any]:
+def command(services: Services, registry: Registry, recent: Recent) -> app_commands.Command[Any, ..., Any]:
     """The slash command."""
     upgrades = Upgrades(services)
 
@@ -56,7 +57,8 @@ def command(services: Services, registry: Registry) -> app_commands.Command[Any,
         if (done := await upgrades.of_member(guild_id, user_id)) is not None:
             raise Refused(_already(done))
         register = await asyncio.to_thread(registry.of_guild, guild_id)
-        found = await asyncio.to_thread(_credit, services, guild_id, user_id, staff, register)
+        policy = services.credit_policy
+        found = await asyncio.to_thread(_credit, recent, policy, guild_id, user_id, staff, register)
         made = upgrade(
             guild_id,
             str(actor.id),
@@ -66,9 +68,9 @@ def command(services: Services, registry: Registry) -> app_commands.Command[Any,
             staff_id=found.staff_id,
             staff_username=found.staff_username,
             method=found.method,
-            policy=services.credit_policy.value,
+            policy=policy.value,
         )
-        shown = _shown(made, found, register, services.credit_policy.sentence)
+        shown = _shown(made, found, register, policy.sentence)
         if str(actor.id) not in (found.staff_id, user_id):
             await upgrades.record(made)
             await interaction.followup.send(embed=shown, ephemeral=True)
@@ -76,7 +78,7 @@ def command(services: Services, registry: Registry) -> app_commands.Command[Any,
 
         async def approve(approved_by: str) -> str:
             try:
-                if await asyncio.to_thread(_credit, services, guild_id, user_id, staff, register) != found:
+                if await asyncio.to_thread(_credit, recent, policy, guild_id, user_id, staff, register) != found:
                     raise Refused("it has changed meanwhile who is credited; run the command again.")
                 await upgrades.record(made, approved_by)
             except Refused as refused:
@@ -97,11 +99,16 @@ def command(services: Services, registry: Registry) -> app_commands.Command[Any,
 
 
 def _credit(
-    services: Services, guild_id: str, user_id: str, named: discord.User | discord.Member | None, register: Register
+    recent: Recent,
+    policy: Policy,
+    guild_id: str,
+    user_id: str,
+    named: discord.User | discord.Member | None,
+    register: Register,
 ) -> _Credited:
     """Whom the policy credits; where it credits nobody for certain, who was named. Raises Refused."""
-    joins = history.of_member(services.folder, guild_id, user_id).joins
-    credit = credited(joins, services.credit_policy)
+    joins = recent.of_member(guild_id, user_id).joins
+    credit = credited(joins, policy)
     if credit.join is not None and not credit.provisional:
         staff_id = str(credit.join.staff_id)
         if named is not None and str(named.id) != staff_id:

@@ -95,5 +95,6 @@ def look_up(log: str, record: Record) -> tuple[str, str, str | bytes]:
         known = {key: record.get(key) for key in ("staff_username", "ib_link", "ib_code")}
         return "staff", f"{guild}/{record['staff_id']}", canonical({**known, "retired": kind == "staff_retired"})
     if kind == "code_assigned":
-        return "codes", f"{guild}/{record['invite_code']}", str(record["staff_id"])
+        # A field an assignment: whoever joined before it is credited to the one before.
+        return "codes", f"{guild}/{record['invite_code']}/{record['recorded_at']}", str(record["staff_id"])
     return "", "", ""

@@ -25,6 +25,7 @@ MAX_NUMBER = 2**53 - 1  # beyond it other JSON readers round, and beyond 2**63 a
 
 EXACT, AMBIGUOUS, UNKNOWN = "exact", "ambiguous", "unknown"
 CONFIDENCES = (EXACT, AMBIGUOUS, UNKNOWN)
+STAFF_UNRESOLVED = "staff_unresolved"  # a flag: to whom the code was assigned when the member joined is not known
 SOURCES = (
     "invite", "vanity", "discovery", "hub", "bot", "integration", "manual_verification", "linked_lobby", "unknown",
 )  # fmt: skip

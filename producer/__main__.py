@@ -86,7 +86,7 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
         alerting = Alerting(gateway, redis, settings.alerts_channel_id, search.state)
         aside.append(asyncio.create_task(alerting.run(), name="alerting"))
     condition = Condition(gateway, workers, redis, search.state)
-    command_serving.install(gateway.tree, settings, recorder, source, condition, following.decided)
+    command_serving.install(gateway.tree, settings, recorder, source, condition, following.deciding)
     following.start()
     workers.adopt(recorder.unresolved())
     try:

@@ -32,6 +32,10 @@ class Agenda:
     def __contains__(self, join_id: str) -> bool:
         return join_id in self._items
 
+    def get(self, join_id: str) -> Item | None:
+        """A join that waits, or None."""
+        return self._items.get(join_id)
+
     def add(self, join: Unconfirmed, due: float) -> None:
         """One more join, which is not there yet."""
         item = Item(join, due)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from hashlib import sha256
 from typing import Any
 
@@ -32,15 +33,13 @@ def install(
     recorder: Recorder,
     source: InviteSource,
     condition: Condition,
-    decided: Callable[[Record], None] | None = None,
+    deciding: Callable[[Record], AbstractAsyncContextManager[None]] = lambda change: nullcontext(),
 ) -> None:
-    """Puts every command on the tree. `decided` is called with every change that a person has recorded."""
+    """Puts every command on the tree. Every change by a person is recorded within `deciding`."""
 
     async def record_change(change: Record) -> str:
-        event = await recorder.record(CHANGES, change)
-        if decided:
-            decided(change)
-        return event
+        async with deciding(change):
+            return await recorder.record(CHANGES, change)
 
     async def invite_counts(guild_id: str) -> commands.InviteCounts:
         return await counts(source, guild_id)

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -20,12 +20,13 @@ from redis.exceptions import RedisError
 
 from joins.chain import Record
 from joins.errors import PermanentError, SearchUnavailable
-from joins.records import CHANGES, moment
+from joins.records import CHANGES, STAFF_UNRESOLVED, moment
 from producer import referral, verdict
 from producer.agenda import Agenda, Item
 from producer.found import Found
 from producer.member_search import MOST_IDS, OFF, REFUSED, SearchState
 from producer.ports import Recorder
+from producer.staff_registry import AssignmentUnknown
 from producer.unconfirmed import Unconfirmed, UnconfirmedStore, of_record
 from producer.verdict import MEMBER_SEARCH, Verdict
 
@@ -67,6 +68,8 @@ class Confirmation:
         self._agenda = Agenda()
         self._ready: dict[str, list[Item]] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
+        self._decided: set[str] = set()  # joins that a person has decided, or is about to
+        self._settling: dict[str, asyncio.Event] = {}  # joins whose change is being recorded
         self._wake = asyncio.Event()
         self._saved = True  # whether Redis took what was to be kept, the last time
 
@@ -80,6 +83,8 @@ class Confirmation:
         if record["source"] == "bot" or record["method"] == MEMBER_SEARCH or record["join_id"] in self._agenda:
             return
         join = of_record(record, await referral.foreseen(self._recorder, record))
+        if join.join_id in self._decided:
+            return
         self._store.put(join)
         self._add(join)
 
@@ -89,8 +94,24 @@ class Confirmation:
             item.last = True
             self._at(item, time.time())
 
-    def decided(self, join_id: str) -> None:
-        """A person has settled this join: member search has no say any more."""
+    @contextlib.asynccontextmanager
+    async def deciding(self, join_id: str) -> AsyncIterator[None]:
+        """Within this a person's word on a join is recorded: member search has no say any more, unless that fails.
+
+        What member search settles just then is waited for, so that the person's word is the later one.
+        """
+        new = join_id not in self._decided
+        self._decided.add(join_id)
+        if settling := self._settling.get(join_id):
+            await settling.wait()
+        try:
+            yield
+        except Exception:
+            if new:
+                self._decided.discard(join_id)
+                if (item := self._agenda.get(join_id)) is not None:
+                    self._at(item, time.time())
+            raise
         self._remove(join_id)
 
     async def run(self, joins: Iterable[Record] = (), changes: Iterable[Record] = ()) -> None:
@@ -129,7 +150,7 @@ class Confirmation:
         except RedisError:
             return False
         for join in joins:
-            if join.join_id in settled:
+            if join.join_id in settled or join.join_id in self._decided:
                 self._store.drop(join.join_id)
             elif join.join_id not in self._agenda:
                 self._add(join)
@@ -191,7 +212,8 @@ class Confirmation:
             self._put_off(guild_id, some, error)
             return
         settled: Counter[str] = Counter()
-        asked = [item for item in some if item.join.join_id in self._agenda]
+        waiting = [item for item in some if item.join.join_id in self._agenda]
+        asked = [item for item in waiting if item.join.join_id not in self._decided]
         # Together, so that their changes are made durable with one fsync.
         await asyncio.gather(*(self._judge(item, found.get(item.join.user_id), settled) for item in asked))
         if settled:
@@ -212,10 +234,17 @@ class Confirmation:
 
     async def _settle(self, item: Item, found: Found, settled: Counter[str]) -> None:
         join = item.join
-        staff = await referral.credited(self._recorder, join, found)
-        change = verdict.change(join, found, staff, datetime.now(UTC))
+        staff, flags = None, []
         try:
-            await self._recorder.record(CHANGES, change)
+            staff = await referral.credited(self._recorder, join, found)
+        except AssignmentUnknown as error:
+            log.warning("join %s: nobody is credited, as %s", join.join_id, error)
+            flags.append(STAFF_UNRESOLVED)
+        change = verdict.change(join, found, staff, datetime.now(UTC), flags)
+        if join.join_id in self._decided:
+            return
+        try:
+            await self._record(join.join_id, change)
         except PermanentError as error:
             self._give_up([item], f"what member search says makes no valid record ({error})")
             return
@@ -232,6 +261,16 @@ class Confirmation:
                 found.invite_code or found.source,
             )
         self._remove(join.join_id)
+
+    async def _record(self, join_id: str, change: Record) -> None:
+        """Records a change; a person who decides the same join waits until that is done."""
+        done = self._settling[join_id] = asyncio.Event()
+        try:
+            await self._recorder.record(CHANGES, change)
+        finally:
+            done.set()
+            if self._settling.get(join_id) is done:
+                del self._settling[join_id]
 
     def _later(self, item: Item) -> None:
         """The next of the ages, or the end."""

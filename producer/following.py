@@ -32,10 +32,11 @@ class Following:
         if self.confirmation:
             await self.confirmation.recorded(record)
 
-    def decided(self, change: Record) -> None:
-        """A person recorded a change."""
+    def deciding(self, change: Record) -> contextlib.AbstractAsyncContextManager[None]:
+        """Within this a person's change is recorded."""
         if self.confirmation and change["change"].startswith("attribution_"):
-            self.confirmation.decided(change["join_id"])
+            return self.confirmation.deciding(change["join_id"])
+        return contextlib.nullcontext()
 
     def start(self) -> None:
         """Takes over what the last start left, and begins."""

@@ -37,8 +37,10 @@ class Recorder(Protocol):
         """Durable when it returns; the event id. Idempotent by `join_id`. Raises InvalidRecord."""
         ...
 
-    async def staff_of_code(self, guild_id: str, code: str) -> Staff | None:
-        """To whom the code is assigned. Out of memory: it cannot fail."""
+    async def staff_of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:
+        """To whom the code is assigned. Out of memory: it cannot fail, but raises AssignmentUnknown where it knows
+        no answer for the time `at`.
+        """
         ...
 
     async def staff_name(self, guild_id: str, staff_id: str) -> str | None:

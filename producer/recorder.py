@@ -95,9 +95,9 @@ class Recorder:
         """The records of a log that are in the outbox still, with their event ids."""
         return self.publishing.recent(log)
 
-    async def staff_of_code(self, guild_id: str, code: str) -> Staff | None:
-        """The staff member to whom a code is assigned, or None."""
-        return self.registry.of_code(guild_id, code)
+    async def staff_of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:
+        """The staff member to whom a code is assigned, now or at that time, or None. Raises AssignmentUnknown."""
+        return self.registry.of_code(guild_id, code, at)
 
     async def staff_name(self, guild_id: str, staff_id: str) -> str | None:
         """The name under which a staff member is registered, or None."""

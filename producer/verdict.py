@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from hashlib import sha256
@@ -36,7 +37,9 @@ def judge(join: Unconfirmed, found: Found | None) -> Verdict:
     return Verdict.SETTLED
 
 
-def change(join: Unconfirmed, found: Found, staff: Staff | None, recorded_at: datetime) -> Record:
+def change(
+    join: Unconfirmed, found: Found, staff: Staff | None, recorded_at: datetime, flags: Sequence[str] = ()
+) -> Record:
     """The change that settles a join. `staff` is for whom the code stood when the member joined.
 
     The same join, settled the same way, is always the same change: a repeat after a crash adds nothing.
@@ -44,7 +47,7 @@ def change(join: Unconfirmed, found: Found, staff: Staff | None, recorded_at: da
     staff_id = staff.staff_id if staff else None
     known = join.confidence == EXACT and (join.invite_code, join.staff_id) == (found.invite_code, staff_id)
     told = f"{join.join_id}/{MEMBER_SEARCH}/{found.invite_code or found.source}"
-    return {
+    made: Record = {
         "recorded_at": timestamp(recorded_at),
         "change": "attribution_confirmed" if known else "attribution_corrected",
         "change_id": sha256(told.encode()).hexdigest()[:32],
@@ -67,3 +70,4 @@ def change(join: Unconfirmed, found: Found, staff: Staff | None, recorded_at: da
             "method": join.method,
         },
     }
+    return made | {"flags": list(flags)} if flags else made

@@ -11,6 +11,7 @@ from slash_bot import Scene, counts
 
 from commands import InviteCount, InviteCounts
 from commands.correction import Corrections
+from commands.recent import Recent
 from commands.refusals import PermissionMissing
 from commands.registry import Registry
 from commands.services import Services
@@ -212,7 +213,7 @@ async def test_recording_a_proposal_twice_at_once_records_it_once(scene: Scene) 
         return "99-0"
 
     services = Services(scene.logs.folder, unwritten, scene.invite_counts)
-    corrections = Corrections(services, Registry(scene.logs.folder))
+    corrections = Corrections(services, Registry(scene.logs.folder), Recent(scene.logs.folder))
     proposal = await corrections.propose(GUILD, TRAVIS, MEMBER, None, "mary99", REASON)
     await asyncio.gather(*(corrections.record(proposal) for _ in range(3)))
     assert len(scene.changes) == 1

@@ -149,3 +149,12 @@ def test_an_empty_database_is_no_log_either(logs: Logs) -> None:
     logs.change("staff_set", staff_id=MARY, staff_username="mary", ib_link=None, ib_code=None)
     with pytest.raises(Refused, match="created by itself"):
         history.of_member(logs.folder, GUILD, MEMBER)
+
+
+def test_a_change_that_does_not_know_whom_the_code_stood_for_settles_no_credit(logs: Logs) -> None:
+    join = logs.join(confidence="unknown")
+    logs.correct(join, staff_id=None, staff_username=None, flags=["staff_unresolved"])
+    (found,) = history.of_member(logs.folder, GUILD, MEMBER).joins
+    assert (found.invite_code, found.staff_unread, found.settled) == ("mary99", True, False)
+    logs.correct(join)
+    assert history.of_member(logs.folder, GUILD, MEMBER).joins[0].settled

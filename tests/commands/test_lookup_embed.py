@@ -71,7 +71,7 @@ def test_the_vanity_url_has_no_referrer(logs: Logs) -> None:
 def test_unread_assignments_are_not_passed_off_as_nobody(logs: Logs) -> None:
     logs.join(staff_id=None, staff_username=None, flags=["staff_unresolved"])
     answer = shown(logs)
-    assert "could not be read" in answer["Referring Staff"]
+    assert "cannot be told" in answer["Referring Staff"]
     assert "Provisional" in answer["Credited To"]
 
 

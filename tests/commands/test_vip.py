@@ -8,6 +8,7 @@ import pytest
 from command_logs import GUILD, MARY, MEMBER, TRAVIS
 from slash_bot import Scene
 
+from commands import InviteCount, InviteCounts
 from ops.sandbox import Reply
 
 LINK = "https://broker.example/ib?ref=travis_p"
@@ -95,3 +96,14 @@ async def test_an_approval_after_the_credit_changed_records_nothing(scene: Scene
     done = await scene.sandbox.click(reply, "Approve", user_id=scene.helper)
     assert "Not recorded: it has changed meanwhile who is credited" in done.content
     assert scene.changes == []
+
+
+async def test_an_upgrade_right_after_a_correction_credits_whom_that_names_though_the_copies_lag(scene: Scene) -> None:
+    scene.logs.join()
+    scene.counts = InviteCounts({"mary99": InviteCount(3, MARY, "mary")})
+    scene.lagging = True
+    await scene.ask("correct_invite", user=MEMBER, code="mary99", reason="the member showed the link")
+    assert "`mary99`" in fields(await scene.ask("lookup_user_invite", user=MEMBER))["Invite"]
+    await scene.ask("vip_upgrade", user=MEMBER)
+    assert [change["change"] for change in scene.changes] == ["attribution_corrected", "vip_upgraded"]
+    assert scene.changes[-1]["staff_id"] == MARY

@@ -121,7 +121,7 @@ def test_staff_records_fill_the_look_up_hashes(feed: Feed) -> None:
         "staff_username": "maria", "ib_link": "https://ib.example/7", "ib_code": "IB7", "retired": False,
     }  # fmt: skip
     assert staff[f"{GUILD}/8"]["retired"]
-    assert feed.client.hgetall(keys.CODES) == {f"{GUILD}/abc".encode(): b"7"}
+    assert feed.client.hgetall(keys.CODES) == {f"{GUILD}/abc/{records[1]['recorded_at']}".encode(): b"7"}
 
 
 def test_an_old_registration_published_again_does_not_override_a_later_one(feed: Feed) -> None:

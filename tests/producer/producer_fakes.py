@@ -14,7 +14,7 @@ from joins.records import CHANGES, join_id, normal, timestamp
 from producer.looking import Pace
 from producer.payloads import Arrival
 from producer.snapshot import Invite, Snapshot, Vanity
-from producer.staff_registry import Staff
+from producer.staff_registry import AssignmentUnknown, Staff
 
 GUILD = "111222333444555666"
 QUICK = Pace(hold=0.02, recheck=0.05, settle=1.0, retry=1.0, backoff=0.1, quiet=(0.1,), refused=0.2)
@@ -28,7 +28,12 @@ class FakeRecorder:
         self.records: dict[str, Record] = {}
         self.changes: dict[str, Record] = {}
         self.assigned: dict[str, Staff] = {}
+        self.assigned_at: dict[str, str] = {}  # code -> since when; otherwise, since ever
+        self.undated: set[str] = set()  # codes of which nobody knows since when they are assigned
         self.failures: list[Exception] = []  # raised by the next calls of `record`
+        self.slow_changes = asyncio.Event()  # cleared, a change waits before it is durable
+        self.slow_changes.set()
+        self.under_way = 0  # changes that wait so
 
     async def arrived(self, arrival: Arrival) -> None:
         self.arrivals.append(arrival)
@@ -38,13 +43,20 @@ class FakeRecorder:
         if self.failures:
             raise self.failures.pop(0)
         if log == CHANGES:
+            self.under_way += 1
+            await self.slow_changes.wait()
+            self.under_way -= 1
             self.changes.setdefault(record["change_id"], normal(log, seal(normal(log, record))))
             return f"{len(self.changes)}-0"
         assert record["join_id"] in {arrival["join_id"] for arrival in self.arrivals}, "durable before it is recorded"
         self.records.setdefault(record["join_id"], normal(log, seal(normal(log, record))))
         return f"{len(self.records)}-0"
 
-    async def staff_of_code(self, guild_id: str, code: str) -> Staff | None:
+    async def staff_of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:
+        if at and code in self.undated:
+            raise AssignmentUnknown(code)
+        if at and self.assigned_at.get(code, "") > at:
+            return None
         return self.assigned.get(code)
 
     async def staff_name(self, guild_id: str, staff_id: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import fakeredis
@@ -14,7 +15,8 @@ from community import Community
 from joins import keys
 from joins.chain import Record
 from joins.errors import InvalidRecord, SinkUnavailable
-from producer import confirmation
+from joins.records import timestamp
+from producer import confirmation, referral
 from producer.confirmation import Confirmation, ConfirmingPace
 from producer.member_search import MemberSearch
 from producer.staff_registry import Staff
@@ -231,10 +233,99 @@ async def test_what_a_person_decided_is_not_asked_for(community: Community, conf
     await community.sandbox.join(community.guild_id, "john", code="maria")
     join = await community.recorder.of("john")
     await community.until(lambda: confirming.now.waiting)
-    confirming.now.decided(join["join_id"])
+    async with confirming.now.deciding(join["join_id"]):
+        await asyncio.sleep(0.7)
     await confirming.settled()
-    await asyncio.sleep(0.5)
     assert not community.recorder.changes
+
+
+async def test_while_a_person_decides_nothing_is_settled_and_if_that_fails_it_is(
+    community: Community, confirming: Confirming
+) -> None:
+    await community.sandbox.join(community.guild_id, "john", code="maria")
+    join = await community.recorder.of("john")
+    await community.until(lambda: confirming.now.waiting)
+
+    async def fail() -> None:
+        async with confirming.now.deciding(join["join_id"]):
+            await asyncio.sleep(0.7)
+            assert not community.recorder.changes
+            assert confirming.kept() == {join["join_id"]}
+            raise SinkUnavailable("the disk is full")
+
+    with pytest.raises(SinkUnavailable):
+        await fail()
+    await community.recorder.changes_of(1, "attribution_confirmed")
+    await confirming.settled()
+
+
+async def test_a_person_waits_for_what_is_being_settled_so_that_his_word_is_the_later_one(
+    community: Community, confirming: Confirming
+) -> None:
+    community.recorder.slow_changes.clear()
+    await community.sandbox.join(community.guild_id, "john", code="maria")
+    join = await community.recorder.of("john")
+    await community.until(lambda: community.recorder.under_way == 1)
+
+    async def decide() -> int:
+        async with confirming.now.deciding(join["join_id"]):
+            return len(community.recorder.changes)
+
+    person = asyncio.create_task(decide())
+    await asyncio.sleep(0.1)
+    assert not person.done()
+    community.recorder.slow_changes.set()
+    assert await person == 1
+
+
+async def test_what_a_person_decides_between_the_answer_and_its_record_is_not_settled(
+    community: Community, confirming: Confirming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, go_on = asyncio.Event(), asyncio.Event()
+    credited = referral.credited
+
+    async def slowly(*given: Any) -> Staff | None:
+        answered.set()
+        await go_on.wait()
+        return await credited(*given)
+
+    monkeypatch.setattr(referral, "credited", slowly)
+    await community.sandbox.join(community.guild_id, "john", code="maria")
+    join = await community.recorder.of("john")
+    await answered.wait()
+    async with confirming.now.deciding(join["join_id"]):
+        go_on.set()
+        await asyncio.sleep(0.1)
+    await confirming.settled()
+    assert not community.recorder.changes
+
+
+async def test_an_assignment_after_the_join_credits_nobody_where_no_code_was_foreseen(
+    community: Community, confirming: Confirming
+) -> None:
+    community.sandbox.set_bot_permissions(community.guild_id, ["VIEW_CHANNEL"])
+    await asyncio.sleep(0.05)
+    await community.sandbox.join(community.guild_id, "john", code="maria")
+    assert (await community.recorder.of("john"))["candidates"] == []
+    await community.until(lambda: confirming.search.state(str(community.guild_id)).state == "refused")
+    community.recorder.assigned["maria"] = Staff("88", "somebody else")
+    community.recorder.assigned_at["maria"] = timestamp(datetime.now(UTC))
+    community.sandbox.set_bot_permissions(community.guild_id, ["VIEW_CHANNEL", "MANAGE_GUILD"])
+    (change,) = await community.recorder.changes_of(1)
+    assert (change["invite_code"], change["staff_id"]) == ("maria", str(community.maria))
+
+
+async def test_where_it_is_not_known_whom_the_code_stood_for_nobody_is_credited_and_that_is_flagged(
+    community: Community, confirming: Confirming
+) -> None:
+    community.sandbox.set_bot_permissions(community.guild_id, ["VIEW_CHANNEL"])
+    await asyncio.sleep(0.05)
+    await community.sandbox.join(community.guild_id, "john", code="maria")
+    await community.until(lambda: confirming.search.state(str(community.guild_id)).state == "refused")
+    community.recorder.undated.add("maria")
+    community.sandbox.set_bot_permissions(community.guild_id, ["VIEW_CHANNEL", "MANAGE_GUILD"])
+    (change,) = await community.recorder.changes_of(1)
+    assert (change["invite_code"], change["staff_id"], change["flags"]) == ("maria", None, ["staff_unresolved"])
 
 
 async def test_bots_and_what_member_search_has_said_are_not_asked_for(confirming: Confirming) -> None:
