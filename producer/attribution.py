@@ -13,7 +13,9 @@ What the difference alone cannot tell, and is therefore assumed:
 2. A use shows in the list within `evidence.DEBT` of its join's event; the use of a join that nobody announced, by
    the first snapshot, or within `evidence.LATE_GAP` after a lost session.
 3. A limited invite that vanishes, unexpired, within `differences.GRACE` of joins that would just use it up was used
-   up. Somebody who deletes it by hand at that moment is known from the audit log where it may be read.
+   up: its INVITE_DELETE came that near to them, or without one both looks were, before and after. One that vanished
+   unheard between looks further apart is a candidate only. Somebody who deletes it by hand at that moment is known
+   from the audit log where it may be read, within `looking.Pace.audit`.
 4. Counts never go down, and a code, once gone, is not given out again.
 5. The list lacks a new invite for `evidence.LISTED_WITHIN` at most, and a list is never older than one before it.
 6. Over a gap that was reconciled (`evidence.reconciled`), nobody came by an invite and left again unseen beside
@@ -29,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from joins.records import AMBIGUOUS, EXACT, UNKNOWN, timestamp
-from producer.differences import INVITE, VANITY, Move, differences
+from producer.differences import INVITE, USED_UP, VANITY, Move, differences
 from producer.evidence import Evidence, Waiting, can_claim
 from producer.snapshot import Snapshot
 
@@ -102,6 +104,16 @@ def is_settled(evidence: Evidence, after: Snapshot, waiting: list[Waiting]) -> b
     if not any(can_claim(join, baseline.taken_at) for join in waiting):
         return seen <= len(claimants)  # more uses than joins: an event is on its way, wait for it
     return seen == len(claimants) and all(move.firm for move in moves)
+
+
+def rests_on_a_deletion(evidence: Evidence, after: Snapshot, waiting: list[Waiting]) -> bool:
+    """Whether a code would be named because its invite is gone, of which the audit log may yet say: by hand."""
+    baseline = evidence.baseline
+    if not after.permitted or baseline is None or not baseline.permitted or evidence.gap:
+        return False
+    claimants = evidence.claimants(waiting)
+    winner = _winner(differences(evidence, after, claimants), claimants)
+    return winner is not None and winner.method == USED_UP
 
 
 def bot(join: Waiting, added_by: str | None = None) -> Attribution:

@@ -9,7 +9,9 @@ from typing import Any
 from producer.evidence import Evidence, Waiting
 from producer.snapshot import Gone, Invite, Snapshot, Vanity
 
-GRACE = timedelta(seconds=10)  # how long before or after a join's event the INVITE_DELETE that it caused may come
+# How long before or after a join's event the INVITE_DELETE that it caused may come; without one, how far from the join
+# the looks before and after it may be, between which the invite vanished.
+GRACE = timedelta(seconds=10)
 SKEW = timedelta(seconds=30)  # between Discord's clock and ours
 EXPIRY_SLACK = timedelta(seconds=2)  # between an invite's acceptance and `joined_at`, both on Discord's clock
 
@@ -61,8 +63,8 @@ def differences(evidence: Evidence, after: Snapshot, claimants: list[Waiting]) -
         elif new:
             moves.append(_new(new, baseline.taken_at))
         elif old and not evidence.may_be_unlisted(code, after.taken_at):
-            watched = baseline.watched and after.watched
-            moves.append(_vanished(old, tombstone, watched, after.taken_at, claimants))
+            seen_at = evidence.made.get(code, baseline.taken_at) if baseline.watched and after.watched else None
+            moves.append(_vanished(old, tombstone, seen_at, after.taken_at, claimants))
     moves += _vanity(baseline.vanity, after.vanity)
     # A code that had expired before every one of them joined is nobody's; without claimants nothing can be told.
     return [move for move in moves if move and (not claimants or any(move.open_to(join) for join in claimants))]
@@ -89,24 +91,33 @@ def _new(new: Invite, since: datetime) -> Move | None:
 
 
 def _vanished(
-    old: Invite, tombstone: Gone | None, watched: bool, looked_at: datetime, claimants: list[Waiting]
+    old: Invite, tombstone: Gone | None, seen_at: datetime | None, looked_at: datetime, claimants: list[Waiting]
 ) -> Move | None:
+    """`seen_at`: when it was still there, if since then no deletion can have gone unheard for want of a permission."""
     left = old.remaining
     if left == 0 or (tombstone and claimants and not _near(tombstone, claimants)):
         return None  # used up before the baseline, or gone well before anybody joined
     expired = old.expires_at is not None and old.expires_at <= looked_at + SKEW
     by_hand = tombstone is not None and tombstone.by_hand
-    if left is not None and not expired and not by_hand and _used_up(left, tombstone, watched, claimants):
-        return Move(old.code, USED_UP, old.uses, left, left, old, listed=False)
+    if left is not None and not expired and not by_hand:
+        sure = _used_up(left, tombstone, claimants) if tombstone else _unheard(left, seen_at, looked_at, claimants)
+        if sure:
+            return Move(old.code, USED_UP, old.uses, left, left, old, listed=False)
     return Move(old.code, INVITE, old.uses, 0, left, old, listed=False)
 
 
-def _used_up(left: int, tombstone: Gone | None, watched: bool, claimants: list[Waiting]) -> bool:
+def _used_up(left: int, tombstone: Gone, claimants: list[Waiting]) -> bool:
     """Whether a limited invite that is gone was used up: by some who wait, and at the time of one of them."""
-    if tombstone is None:
-        return watched and left <= len(claimants)
     able = [join for join in claimants if join.received_at <= tombstone.at + GRACE]
     return left <= len(able) and any(tombstone.at <= join.received_at + GRACE for join in able)
+
+
+def _unheard(left: int, seen_at: datetime | None, looked_at: datetime, claimants: list[Waiting]) -> bool:
+    """The same of one whose deletion nobody announced: it can have vanished at no other time than that of the joins."""
+    if seen_at is None or not 0 < left <= len(claimants):
+        return False
+    last = max(join.received_at for join in claimants)
+    return seen_at >= last - GRACE and looked_at <= last + GRACE
 
 
 def _vanity(old: Vanity | None, new: Vanity | None) -> list[Move]:

@@ -15,6 +15,8 @@ from producer.snapshot import Gone, Invite, Snapshot
 DEBT = timedelta(seconds=60)  # how late after its join's event a use may still show in the list
 LATE_GAP = timedelta(seconds=5)  # how late after a lost session the uses of its unannounced joins may still show
 LISTED_WITHIN = timedelta(seconds=1)  # how late after its INVITE_CREATE the list may still lack a new invite
+UNKNOWN_GONE = timedelta(minutes=1)  # how long after its INVITE_DELETE the INVITE_CREATE of an invite may come
+MAX_UNKNOWN_GONE = 100  # codes remembered for that
 ANNOUNCED_AGAIN = timedelta(hours=1)  # an event this much younger than its join is no news (resumes replay minutes)
 
 
@@ -36,9 +38,13 @@ class Evidence:
     made: Mapping[str, datetime] = field(default_factory=dict)  # code -> when its INVITE_CREATE came
     debtors: tuple[Waiting, ...] = ()
     gap: datetime | None = None  # events were lost up to here: uses may be of joins that nobody announced
+    unwatched_at: datetime | None = None  # when INVITE_DELETE last was known not to reach us, since the baseline
 
     def created(self, invite: Invite, at: datetime) -> Evidence:
-        """INVITE_CREATE: the new invite's baseline is 0, even if it is used up before the next look."""
+        """INVITE_CREATE: the new invite's baseline is 0, even if it is used up before the next look.
+
+        A tombstone that came before it stays: the events came in the wrong order.
+        """
         if self.baseline is None or not self.baseline.permitted or invite.code in self.baseline.invites:
             return self
         invites = {**self.baseline.invites, invite.code: replace(invite, uses=0)}
@@ -46,11 +52,9 @@ class Evidence:
 
     def deleted(self, code: str, at: datetime, by_hand: bool = False) -> Evidence:
         """INVITE_DELETE, which does not say why; or the audit log, which tells that somebody deleted it by hand."""
-        if self.baseline is None or code not in self.baseline.invites:
-            return self
         known = self.gone.get(code)
         tombstone = Gone(known.at if known else at, by_hand or (known is not None and known.by_hand))
-        return replace(self, gone={**self.gone, code: tombstone})
+        return replace(self, gone=self._remembered({**self.gone, code: tombstone}, at))
 
     def channel_deleted(self, channel_id: str, at: datetime) -> Evidence:
         """CHANNEL_DELETE: its invites are gone without an event of their own, and not by being used up."""
@@ -59,6 +63,11 @@ class Evidence:
             if invite.channel_id == channel_id:
                 evidence = evidence.deleted(code, at, by_hand=True)
         return evidence
+
+    def unwatched(self, at: datetime) -> Evidence:
+        """Deletions do not reach us now: an invite that vanished around this moment proves nothing by that."""
+        baseline = self.baseline and replace(self.baseline, watched=False)
+        return replace(self, baseline=baseline, unwatched_at=at)
 
     def missed(self, at: datetime) -> Evidence:
         """Events were lost until `at` (a new gateway session): no difference over this baseline can be exact."""
@@ -106,13 +115,23 @@ class Evidence:
                 invites[code] = invite
         if vanity and self.baseline and self.baseline.vanity and self.baseline.vanity.code == vanity.code:
             vanity = replace(vanity, uses=max(vanity.uses, self.baseline.vanity.uses))
+        watched = after.watched and (self.unwatched_at is None or self.unwatched_at < after.taken_at)
+        baseline = replace(after, invites=invites, vanity=vanity, watched=watched)
+        gone = {code: tombstone for code, tombstone in self.gone.items() if code in invites or code not in before}
         return Evidence(
-            baseline=replace(after, invites=invites, vanity=vanity),
-            gone={code: tombstone for code, tombstone in self.gone.items() if code in invites},
+            baseline=baseline,
+            gone=replace(self, baseline=baseline)._remembered(gone, after.taken_at),
             made={code: at for code, at in self.made.items() if code in invites and code not in after.invites},
             debtors=tuple(w for w in debtors if can_claim(w, after.taken_at)),
             gap=self.gap if self.gap and after.taken_at < self.gap + LATE_GAP else None,
         )
+
+    def _remembered(self, gone: Mapping[str, Gone], at: datetime) -> Mapping[str, Gone]:
+        """The tombstones of known invites; of others only the latest, since their INVITE_CREATE may yet come."""
+        known = self.baseline.invites if self.baseline else {}
+        unknown = [code for code, tombstone in gone.items() if code not in known and tombstone.at + UNKNOWN_GONE > at]
+        kept = set(unknown[-MAX_UNKNOWN_GONE:])
+        return {code: tombstone for code, tombstone in gone.items() if code in known or code in kept}
 
 
 def can_claim(waiting: Waiting, since: datetime) -> bool:

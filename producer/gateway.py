@@ -79,7 +79,9 @@ class Gateway(discord.AutoShardedClient):
         self._tap("CHANNEL_DELETE", self._take_channel_deleted)
         self._tap("GUILD_AUDIT_LOG_ENTRY_CREATE", self._take_audited)
         self._tap("GUILD_ROLE_UPDATE", self._take_role_updated)
+        self._tap("GUILD_ROLE_DELETE", self._take_role_updated)
         self._tap("GUILD_MEMBER_UPDATE", self._take_member_updated)
+        self._tap("CHANNEL_UPDATE", self._take_channel_updated)
 
     async def setup_hook(self) -> None:
         """Called by the library once it is logged in, before the gateway."""
@@ -199,6 +201,15 @@ class Gateway(discord.AutoShardedClient):
         guild = self.get_guild(int(data["guild_id"]))
         if guild and guild.me and guild.me.guild_permissions.manage_guild:
             self._worker(data).permitted()
+        if guild and guild.me and not guild.me.guild_permissions.manage_channels:
+            self._worker(data).unwatched()
+
+    def _take_channel_updated(self, data: Payload) -> None:
+        """The channel may withhold now what the server grants; granted again, it does not undo what went unheard."""
+        guild = self.get_guild(int(data["guild_id"]))
+        channel = guild.get_channel(int(data["id"])) if guild else None
+        if guild and guild.me and channel and not channel.permissions_for(guild.me).manage_channels:
+            self._worker(data).unwatched()
 
     def _take_member_updated(self, data: Payload) -> None:
         if self.user and data["user"]["id"] == str(self.user.id):

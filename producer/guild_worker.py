@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from producer import attribution as attributions
 from producer import payloads
-from producer.attribution import Attribution, attribute, is_settled
+from producer.attribution import Attribution, attribute, is_settled, rests_on_a_deletion
 from producer.evidence import Evidence, Waiting
 from producer.looking import Looking, Pace
 from producer.payloads import Arrival
@@ -124,6 +124,11 @@ class GuildWorker:
         at = datetime.now(UTC)
         self._note(lambda evidence: evidence.channel_deleted(channel_id, at))
 
+    def unwatched(self) -> None:
+        """The bot may not hear of every deletion now."""
+        at = datetime.now(UTC)
+        self._note(lambda evidence: evidence.unwatched(at))
+
     def offline(self) -> None:
         """The gateway is away: a look could show uses whose joins are not announced yet, so none is judged."""
         self._looking.offline()
@@ -191,7 +196,7 @@ class GuildWorker:
         if not self._joins and (self._next_look is None or self._next_look > self._clock()):
             return
         alone = not self._joins
-        after = await self._looking.look(self._settles, lambda: len(self._joins))
+        after = await self._looking.look(self._settles, self._doubts, lambda: len(self._joins))
         if after is None and self._looking.gives_up:
             self._leave()
             return
@@ -260,6 +265,10 @@ class GuildWorker:
         """Whether `after` tells all there is to tell, with every event that has come by now."""
         self._take_news()
         return is_settled(self.evidence, after, [joining.waiting for joining in self._joins])
+
+    def _doubts(self, after: Snapshot) -> bool:
+        """Whether the audit log may yet tell against what `after` settles."""
+        return rests_on_a_deletion(self.evidence, after, [joining.waiting for joining in self._joins])
 
     def _note(self, change: Callable[[Evidence], Evidence]) -> None:
         self._news.append(change)

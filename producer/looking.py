@@ -27,6 +27,7 @@ class Pace:
     """How long a guild's worker waits for what, in seconds."""
 
     hold: float = 0.25  # after a look that settles: the event of a use that it showed may still be on its way
+    audit: float = 2.0  # where an invite's end names it: the audit log's entry of a deletion by hand comes after it
     recheck: float = 1.5  # before a second look: `uses`, or an invite that is new, may lag behind the event
     settle: float = 10.0  # the longest that looks are repeated while members keep coming
     retry: float = 60.0  # the longest that joins wait for a list that cannot be fetched
@@ -36,7 +37,10 @@ class Pace:
 
 
 class Looking:
-    """One guild's looks. `settles` says of a snapshot whether another could tell more; `count`, how many wait."""
+    """One guild's looks. `settles` says of a snapshot whether another could tell more; `count`, how many wait.
+
+    `doubts` says whether the audit log may yet tell against what it settles.
+    """
 
     def __init__(self, guild_id: str, source: InviteSource, pace: Pace, fetching: asyncio.Semaphore) -> None:
         self._guild_id, self._source, self._pace = guild_id, source, pace
@@ -85,7 +89,9 @@ class Looking:
         """Waits for the gateway, within bounds; whether it is there."""
         return await self._is_online(_clock())
 
-    async def look(self, settles: Callable[[Snapshot], bool], count: Callable[[], int]) -> Snapshot | None:
+    async def look(
+        self, settles: Callable[[Snapshot], bool], doubts: Callable[[Snapshot], bool], count: Callable[[], int]
+    ) -> Snapshot | None:
         """The first snapshot that settles the matter, or the last within the bounds; None when there is none."""
         began, looks = _clock(), 0
         while await self._is_online(began):
@@ -94,7 +100,7 @@ class Looking:
             if self._outages != outages:
                 continue  # it may show uses whose joins the gateway has yet to announce
             looks += 1
-            if after is None or (settles(after) and await self._holds(after, settles, count)):
+            if after is None or (settles(after) and await self._holds(after, settles, doubts, count)):
                 return after
             if self._outages != outages:
                 continue
@@ -104,12 +110,20 @@ class Looking:
             await asyncio.sleep(self._pace.recheck)
         return None
 
-    async def _holds(self, after: Snapshot, settles: Callable[[Snapshot], bool], count: Callable[[], int]) -> bool:
+    async def _holds(
+        self,
+        after: Snapshot,
+        settles: Callable[[Snapshot], bool],
+        doubts: Callable[[Snapshot], bool],
+        count: Callable[[], int],
+    ) -> bool:
         """Whether the look still settles everything once the events that lag behind it had time to come."""
         if not count():
             return True  # there is nobody to name anything for
         outages = self._outages
         await asyncio.sleep(self._pace.hold)  # in full, even when the process stops: less proves nothing
+        if after.audited and settles(after) and doubts(after):
+            await asyncio.sleep(self._pace.audit)
         return self._outages == outages and settles(after)
 
     async def _is_online(self, began: float) -> bool:

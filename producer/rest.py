@@ -7,6 +7,7 @@ earned bots a day's ban from Cloudflare. Rate limits are discord.py's to wait fo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,7 +41,7 @@ class RestInvites:
             return Snapshot(taken_at, permitted=False)
         except FAILURES as error:
             raise FetchFailed(f"the invites of guild {guild_id} could not be read: {_said(error)}") from error
-        return payloads.snapshot(
+        found = payloads.snapshot(
             invites,
             vanity,
             taken_at=taken_at,
@@ -48,6 +49,7 @@ class RestInvites:
             watched=permissions.manage_channels
             and all(_hears_of(guild, one) for one in invites if one.get("max_uses")),
         )
+        return replace(found, audited=permissions.view_audit_log)
 
     async def _vanity(self, guild_id: int) -> Mapping[str, Any] | None:
         try:

@@ -51,6 +51,7 @@ class Snapshot:
     vanity: Vanity | None = None
     permitted: bool = True  # False: Discord withheld the uses (MANAGE_GUILD is missing); never an empty list
     watched: bool = True  # whether INVITE_DELETE reaches us (MANAGE_CHANNELS)
+    audited: bool = False  # whether the audit log reaches us (VIEW_AUDIT_LOG)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from producer.guild_workers import GuildWorkers
 from producer.known_joins import KnownJoins
 from producer.looking import Pace
 
-PACE = Pace(recheck=0.4, settle=3.0, retry=5.0, backoff=0.1, quiet=(0.4,), refused=0.5)
+PACE = Pace(audit=0.2, recheck=0.4, settle=3.0, retry=5.0, backoff=0.1, quiet=(0.4,), refused=0.5)
 
 
 class TestGateway(Gateway):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from producer.differences import EXPIRY_SLACK, SKEW
-from producer.evidence import Waiting
+from producer.differences import EXPIRY_SLACK, GRACE, SKEW
+from producer.evidence import LISTED_WITHIN, Waiting
 from producer.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -41,12 +42,18 @@ def determined(guild: Guild, after: Snapshot, waiting: list[Waiting]) -> bool:
         spent = true.max_uses == first + len(waiting) and true.deleted_at is None
         expires = true.expires_at is not None and guild.at(true.expires_at) <= guild.at() + SKEW + EXPIRY_SLACK
         gone = evidence.gone.get(code)
-        sure = not gone.by_hand if gone else after.taken_at >= evidence.made.get(code, guild.at(true.made_at)) + SKEW
+        sure = not gone.by_hand if gone else _is_near(waiting, evidence.made.get(code, baseline.taken_at), after)
         return guild.watched and baseline.watched and spent and sure and not expires
     old_vanity, new_vanity = baseline.vanity, after.vanity
     if not (old_vanity and new_vanity and old_vanity.code == new_vanity.code == code):
         return False
     return old_vanity.uses == first and new_vanity.uses == first + len(waiting)
+
+
+def _is_near(waiting: list[Waiting], since: datetime, after: Snapshot) -> bool:
+    """Whether both looks were near the joins; and a list lacks a new invite no longer."""
+    last = max(join.received_at for join in waiting)
+    return last - GRACE <= since <= after.taken_at - LISTED_WITHIN and after.taken_at <= last + GRACE
 
 
 def _uses(snapshot: Snapshot, code: str) -> int | None:

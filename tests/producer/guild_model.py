@@ -155,6 +155,8 @@ class Guild:
                 self.look(False, True)
             case "delete" | "delete unaudited":
                 self._delete(code, verb == "delete")
+            case "delete unheard":
+                self._delete(code, False, heard=False)
             case "delete_channel":
                 self.delete_channel("z")
             case "kill":
@@ -168,12 +170,13 @@ class Guild:
         if usable:
             self._delete(usable[pick % len(usable)], audited)
 
-    def _delete(self, code: str, audited: bool) -> None:
+    def _delete(self, code: str, audited: bool, heard: bool = True) -> None:
         apart = 0 if audited else GRACE.total_seconds() + 1
         self.wait(apart)
         if self.invites[code].usable(self.now):
             self.invites[code].deleted_at = self.now
-            self._send_gone(code, audited)
+            if heard:
+                self._send_gone(code, audited)
         self.wait(apart)
 
     def delete_channel(self, channel: str) -> None:

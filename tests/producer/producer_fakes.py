@@ -17,7 +17,7 @@ from producer.snapshot import Invite, Snapshot, Vanity
 from producer.staff_registry import AssignmentUnknown, Staff
 
 GUILD = "111222333444555666"
-QUICK = Pace(hold=0.02, recheck=0.05, settle=1.0, retry=1.0, backoff=0.1, quiet=(0.1,), refused=0.2)
+QUICK = Pace(hold=0.02, audit=0.3, recheck=0.05, settle=1.0, retry=1.0, backoff=0.1, quiet=(0.1,), refused=0.2)
 
 
 class FakeRecorder:
@@ -90,7 +90,7 @@ class FakeInvites:
     def __init__(self, **uses: int) -> None:
         self.invites = {code: Invite(code, count, inviter_id="7", inviter_name="maria") for code, count in uses.items()}
         self.vanity: Vanity | None = None
-        self.permitted = True
+        self.permitted, self.audited = True, False
         self.looks = 0
         self.failures: list[Exception] = []
         self.during: Callable[[], None] | None = None  # called once, while a look is under way
@@ -108,7 +108,7 @@ class FakeInvites:
         if self.during:
             during, self.during = self.during, None
             during()
-        return Snapshot(taken_at, shown if self.permitted else {}, self.vanity, self.permitted)
+        return Snapshot(taken_at, shown if self.permitted else {}, self.vanity, self.permitted, audited=self.audited)
 
 
 def arrival(name: str, user_id: int, **more: Any) -> Arrival:

@@ -30,7 +30,7 @@ from producer.registrar import Registrar
 from producer.rest import RestInvites
 from producer.unconfirmed import UnconfirmedStore
 
-PACE = Pace(hold=0.04, recheck=0.15, settle=1.5, retry=0.8, backoff=0.1, quiet=(0.2,), refused=0.2)
+PACE = Pace(hold=0.04, audit=0.1, recheck=0.15, settle=1.5, retry=0.8, backoff=0.1, quiet=(0.2,), refused=0.2)
 CONFIRMING = ConfirmingPace(ages=(0.15, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0, 8.0), gather=0.03, closed=0.1, retry=0.1)
 ON, INDEXING, OFF, REFUSED = "on", "indexing", "off", "refused"
 INDEX_DELAY_MS = 200

@@ -121,6 +121,68 @@ def test_a_limited_invite_that_vanished_with_its_last_use_is_exact_whether_or_no
         assert (found.invite_code, found.uses_before, found.uses_after) == ("one", 0, 1)
 
 
+def test_a_limited_invite_that_vanished_untold_long_before_the_join_is_only_a_candidate() -> None:
+    evidence = Evidence(look(0, invite("one", 0, max_uses=1)))
+    (found,) = judged(evidence, look(31), join("hub", 30))
+    assert (found.confidence, codes([found])) == ("ambiguous", ["one"])
+
+
+def test_a_limited_invite_that_vanished_untold_between_two_joins_far_apart_is_only_a_candidate() -> None:
+    evidence = Evidence(look(9, invite("two", 0, max_uses=2)))
+    found = judged(evidence, look(41), join("hub", 10), join("again", 40))
+    assert {one.confidence for one in found} == {"ambiguous"}
+
+
+def test_a_limited_invite_that_vanished_untold_long_after_a_join_settles_no_debt() -> None:
+    _, evidence = attribute(Evidence(look(0, invite("a", 5))), look(11, invite("a", 5)), [join("late", 10)])
+    evidence = evidence.created(invite("one", max_uses=1), at(12))
+    _, evidence = attribute(evidence, look(20, invite("a", 5), invite("one", max_uses=1)), [])
+    _, evidence = attribute(evidence, look(45, invite("a", 5)), [])
+    (found,) = judged(evidence, look(56, invite("a", 6)), join("hub", 55))
+    assert found.confidence == "ambiguous"
+
+
+def test_a_new_limited_invite_is_known_from_its_event_however_old_the_last_look_is() -> None:
+    evidence = Evidence(look(0)).created(invite("one", max_uses=1), at(595))
+    (found,) = judged(evidence, look(601), join("j", 600))
+    assert (found.confidence, found.invite_code) == ("exact", "one")
+
+
+def test_deletions_that_went_unheard_for_a_while_prove_no_use_though_they_are_heard_again() -> None:
+    evidence = Evidence(look(5, invite("one", 0, max_uses=1))).unwatched(at(7))
+    (found,) = judged(evidence, look(11), join("hub"))
+    assert (found.confidence, codes([found])) == ("ambiguous", ["one"])
+
+
+def test_deletions_that_went_unheard_while_the_list_was_on_its_way_prove_no_use_later() -> None:
+    evidence = Evidence(look(0, invite("one", 0, max_uses=1))).unwatched(at(5.1))
+    _, evidence = attribute(evidence, look(5, invite("one", 0, max_uses=1)), [])
+    (found,) = judged(evidence, look(11), join("hub"))
+    assert (found.confidence, codes([found])) == ("ambiguous", ["one"])
+    _, evidence = attribute(evidence, look(12, invite("two", 0, max_uses=1)), [])
+    assert evidence.baseline is not None
+    assert evidence.baseline.watched
+
+
+def test_a_deletion_by_hand_that_comes_before_the_invites_creation_is_not_forgotten() -> None:
+    told = Evidence(look(0)).deleted("one", at(8)).deleted("one", at(8.1), by_hand=True)
+    evidence = told.created(invite("one", max_uses=1), at(9))
+    (found,) = judged(evidence, look(11), join("hub"))
+    assert (found.confidence, codes([found])) == ("ambiguous", ["one"])
+    _, looked = attribute(told, look(8.2), [])
+    (found,) = judged(looked.created(invite("one", max_uses=1), at(9)), look(11), join("hub"))
+    assert (found.confidence, codes([found])) == ("ambiguous", ["one"]), "a look in between forgets nothing"
+
+
+def test_deletions_of_unknown_invites_are_remembered_for_a_minute_and_not_without_bound() -> None:
+    evidence = Evidence(look(0))
+    for number in range(300):
+        evidence = evidence.deleted(f"u{number}", at(1))
+    assert list(evidence.gone) == [f"u{number}" for number in range(200, 300)]
+    assert list(evidence.deleted("later", at(62)).gone) == ["later"]
+    assert attribute(evidence, look(62), [])[1].gone == {}
+
+
 def test_without_deletion_events_a_vanished_invite_is_only_a_candidate() -> None:
     evidence = Evidence(look(0, invite("one", 0, max_uses=1), watched=False))
     (found,) = judged(evidence, look(11, watched=False), join("j"))

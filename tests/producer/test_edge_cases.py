@@ -269,6 +269,23 @@ async def test_who_joined_while_the_connection_was_away_is_replayed(
     await story.end()
 
 
+async def test_a_permission_that_was_lost_and_granted_again_hides_no_deletion(story: Story) -> None:
+    role = story.sandbox.world.guilds[story.guild].bot_role_id
+    granted = story.sandbox.world.guilds[story.guild].roles[role].permissions
+    story.invite("once", max_uses=1)
+    await asyncio.sleep(PACE.recheck)
+    await story.join("john", "maria")
+    await story.judged(john="maria")
+    story.sandbox.set_bot_permissions(story.guild, ["MANAGE_GUILD", "VIEW_AUDIT_LOG", "VIEW_CHANNEL"])
+    story.sandbox.faults.drop_events = {"INVITE_DELETE": 1}
+    story.sandbox.delete_invite(story.guild, "once")
+    story.sandbox.set_bot_permissions(story.guild, granted)
+    await story.join("dora", source="hub")
+    await story.judged(dora=None)
+    assert [one["invite_code"] for one in (await story.recorder.of("dora"))["candidates"]] == ["once"]
+    await story.end()
+
+
 async def test_a_limited_invite_of_a_channel_that_hides_from_the_bot_proves_nothing_when_it_vanishes(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:

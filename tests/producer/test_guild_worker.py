@@ -137,6 +137,35 @@ async def test_an_invite_made_and_used_up_at_once_is_known_from_its_event(
     assert (record["invite_code"], record["method"]) == ("quick", "limited_invite_used_up")
 
 
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_an_invites_end_names_it_only_once_the_audit_log_had_time_to_say_by_hand(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+) -> None:
+    monkeypatch.setattr(evidence, "LISTED_WITHIN", timedelta(0))
+    scene.invites.audited = True
+    scene.worker.invite_created(Invite("once", 0, max_uses=1, inviter_id="8"))
+    scene.worker.invite_deleted("once")
+    scene.worker.join(arrival("hub", 1))
+    await asyncio.sleep(QUICK.hold * 8)
+    assert not scene.recorder.records
+    if by_hand:
+        scene.worker.invite_deleted("once", by_hand=True)
+    (record,) = await scene.recorder.wait_for(1)
+    assert record["invite_code"] == (None if by_hand else "once")
+    assert record["confidence"] == ("ambiguous" if by_hand else "exact")
+
+
+async def test_an_invite_that_vanished_while_deletions_were_not_heard_is_not_named(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "LISTED_WITHIN", timedelta(0))
+    scene.worker.invite_created(Invite("once", 0, max_uses=1, inviter_id="8"))
+    scene.worker.unwatched()
+    scene.worker.join(arrival("hub", 1))
+    (record,) = await scene.recorder.wait_for(1)
+    assert (record["confidence"], record["invite_code"]) == ("ambiguous", None)
+
+
 async def test_a_look_that_fails_is_repeated_while_the_join_waits(scene: Scene) -> None:
     scene.invites.failures = [failed()]
     scene.invites.use("a")
