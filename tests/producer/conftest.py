@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import discord
 import pytest
 from community import PACE, Community, TestGateway
+from confirming_process import Confirming
 from discord.gateway import DiscordWebSocket
 from producer_fakes import FakeRecorder
 
@@ -48,3 +49,12 @@ async def community(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Community]
         leaving.cancel()
         await client.close()
         await asyncio.gather(running, leaving, return_exceptions=True)
+
+
+@pytest.fixture
+async def confirming(community: Community) -> AsyncIterator[Confirming]:
+    made = Confirming(community)
+    made.start()
+    yield made
+    await made.crash()
+    await made.now.stop()

@@ -4,69 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
-import fakeredis
 import pytest
 from community import Community
+from confirming_process import Confirming, asked
 
 from joins import keys
-from joins.chain import Record
 from joins.errors import InvalidRecord, SinkUnavailable
-from joins.records import timestamp
-from producer import confirmation, referral
-from producer.confirmation import Confirmation, ConfirmingPace
-from producer.member_search import MemberSearch
+from producer import confirmation
+from producer.confirmation import ConfirmingPace
 from producer.staff_registry import Staff
 from producer.unconfirmed import UnconfirmedStore
-
-PACE = ConfirmingPace(ages=(0.3, 0.6, 0.9, 1.5, 3.0, 6.0), gather=0.05, closed=0.2, retry=0.1)
-
-
-class Confirming:
-    """Confirmation as the producer runs it, to be stopped and started again."""
-
-    def __init__(self, community: Community) -> None:
-        self.server = fakeredis.FakeServer()
-        self.community, self.redis = community, fakeredis.FakeRedis(server=self.server)
-        self.search = MemberSearch(community.client)
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(
-        self, pace: ConfirmingPace = PACE, joins: Iterable[Record] = (), changes: Iterable[Record] = ()
-    ) -> Confirmation:
-        self.now = Confirmation(self.search, self.community.recorder, UnconfirmedStore(self.redis), pace)
-        self.community.recorded[:] = [self.now.recorded]
-        self._tasks.append(asyncio.create_task(self.now.run(joins, changes)))
-        return self.now
-
-    async def crash(self) -> None:
-        """It ends without a last word."""
-        self.community.recorded.clear()
-        for task in [*self._tasks, *self.now._working.values()]:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def kept(self) -> set[str]:
-        return {join_id.decode() for join_id in self.redis.hkeys(keys.UNCONFIRMED)}
-
-    async def settled(self) -> None:
-        await self.community.until(lambda: not self.now.waiting and not self.kept())
-
-
-@pytest.fixture
-async def confirming(community: Community) -> AsyncIterator[Confirming]:
-    made = Confirming(community)
-    made.start()
-    yield made
-    await made.crash()
-    await made.now.stop()
-
-
-def asked(community: Community) -> int:
-    return sum(request.path.endswith("/members-search") for request in community.sandbox.requests)
 
 
 async def test_an_exact_join_is_confirmed_by_a_change_that_carries_both_values(
@@ -227,105 +176,6 @@ async def test_a_member_who_leaves_is_asked_for_at_once_and_then_given_up(
     await confirming.settled()
     assert asked(community) == 1
     assert any("the member left before" in record.message for record in caplog.records)
-
-
-async def test_what_a_person_decided_is_not_asked_for(community: Community, confirming: Confirming) -> None:
-    await community.sandbox.join(community.guild_id, "john", code="maria")
-    join = await community.recorder.of("john")
-    await community.until(lambda: confirming.now.waiting)
-    async with confirming.now.deciding(join["join_id"]):
-        await asyncio.sleep(0.7)
-    await confirming.settled()
-    assert not community.recorder.changes
-
-
-async def test_while_a_person_decides_nothing_is_settled_and_if_that_fails_it_is(
-    community: Community, confirming: Confirming
-) -> None:
-    await community.sandbox.join(community.guild_id, "john", code="maria")
-    join = await community.recorder.of("john")
-    await community.until(lambda: confirming.now.waiting)
-
-    async def fail() -> None:
-        async with confirming.now.deciding(join["join_id"]):
-            await asyncio.sleep(0.7)
-            assert not community.recorder.changes
-            assert confirming.kept() == {join["join_id"]}
-            raise SinkUnavailable("the disk is full")
-
-    with pytest.raises(SinkUnavailable):
-        await fail()
-    await community.recorder.changes_of(1, "attribution_confirmed")
-    await confirming.settled()
-
-
-async def test_a_person_waits_for_what_is_being_settled_so_that_his_word_is_the_later_one(
-    community: Community, confirming: Confirming
-) -> None:
-    community.recorder.slow_changes.clear()
-    await community.sandbox.join(community.guild_id, "john", code="maria")
-    join = await community.recorder.of("john")
-    await community.until(lambda: community.recorder.under_way == 1)
-
-    async def decide() -> int:
-        async with confirming.now.deciding(join["join_id"]):
-            return len(community.recorder.changes)
-
-    person = asyncio.create_task(decide())
-    await asyncio.sleep(0.1)
-    assert not person.done()
-    community.recorder.slow_changes.set()
-    assert await person == 1
-
-
-async def test_what_a_person_decides_between_the_answer_and_its_record_is_not_settled(
-    community: Community, confirming: Confirming, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answered, go_on = asyncio.Event(), asyncio.Event()
-    credited = referral.credited
-
-    async def slowly(*given: Any) -> Staff | None:
-        answered.set()
-        await go_on.wait()
-        return await credited(*given)
-
-    monkeypatch.setattr(referral, "credited", slowly)
-    await community.sandbox.join(community.guild_id, "john", code="maria")
-    join = await community.recorder.of("john")
-    await answered.wait()
-    async with confirming.now.deciding(join["join_id"]):
-        go_on.set()
-        await asyncio.sleep(0.1)
-    await confirming.settled()
-    assert not community.recorder.changes
-
-
-async def test_an_assignment_after_the_join_credits_nobody_where_no_code_was_foreseen(
-    community: Community, confirming: Confirming
-) -> None:
-    community.sandbox.set_bot_permissions(community.guild_id, ["VIEW_CHANNEL"])
-    await asyncio.sleep(0.05)
-    await community.sandbox.join(community.guild_id, "john", code="maria")
-    assert (await community.recorder.of("john"))["candidates"] == []
-    await community.until(lambda: confirming.search.state(str(community.guild_id)).state == "refused")
-    community.recorder.assigned["maria"] = Staff("88", "somebody else")
-    community.recorder.assigned_at["maria"] = timestamp(datetime.now(UTC))
-    community.sandbox.set_bot_permissions(community.guild_id, ["VIEW_CHANNEL", "MANAGE_GUILD"])
-    (change,) = await community.recorder.changes_of(1)
-    assert (change["invite_code"], change["staff_id"]) == ("maria", str(community.maria))
-
-
-async def test_where_it_is_not_known_whom_the_code_stood_for_nobody_is_credited_and_that_is_flagged(
-    community: Community, confirming: Confirming
-) -> None:
-    community.sandbox.set_bot_permissions(community.guild_id, ["VIEW_CHANNEL"])
-    await asyncio.sleep(0.05)
-    await community.sandbox.join(community.guild_id, "john", code="maria")
-    await community.until(lambda: confirming.search.state(str(community.guild_id)).state == "refused")
-    community.recorder.undated.add("maria")
-    community.sandbox.set_bot_permissions(community.guild_id, ["VIEW_CHANNEL", "MANAGE_GUILD"])
-    (change,) = await community.recorder.changes_of(1)
-    assert (change["invite_code"], change["staff_id"], change["flags"]) == ("maria", None, ["staff_unresolved"])
 
 
 async def test_bots_and_what_member_search_has_said_are_not_asked_for(confirming: Confirming) -> None:
