@@ -1,4 +1,7 @@
-"""What is to be said of troubles, and when: once each, and once when it is over. Pure: no clock, no I/O, no Discord."""
+"""What is to be said of troubles, and when: once each, and once when it is over. Pure: no clock, no I/O, no Discord.
+
+Each server's trouble is remembered on its own; those that begin or end together are one line, however many they are.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,24 @@ from dataclasses import dataclass, replace
 
 AGAIN = 600.0  # seconds between two times that the same trouble is said, however often it comes and goes
 ROOM = 1900  # characters of one message; Discord allows 2000
+NAMED = 3  # servers of one line that are named; the others are counted
+
+
+WHERE = "{where}"
+"""What stands in a trouble's sentences for the servers that have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that is wrong now. `patience`: seconds that it has to last before it is worth a message."""
+    """Something that is wrong now. `patience`: seconds that it has to last before it is worth a message.
+
+    `where`: the server that has it, as it is shown; all that begin, or end, in the same words are said in one line.
+    """
 
     begun: str
     over: str
     patience: float = 0.0
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,17 @@ class Known:
     over: str = ""
     said: bool = False
     last: float | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Something to be said of one server, or of none, and what is remembered once it is."""
+
+    key: str
+    known: Known
+    sentence: str
+    where: str
 
 
 Memory = Mapping[str, Known]
@@ -42,18 +65,24 @@ def decide(before: Memory, now: Seen, at: float, notices: Iterable[str] = ()) ->
     `notices` come first and are no troubles that could go on: each is said as it stands.
     """
     memory, lines = dict(before), list(notices)
-    room = ROOM - sum(len(line) + 1 for line in lines)
+    together: dict[tuple[str, str], list[_Due]] = {}
     for key in sorted(now):
-        known, line = _one(memory.get(key), now[key], at)
-        if line is not None:
-            if len(line) >= room:
-                continue  # as it was, so that the next look says it
-            lines.append(line)
-            room -= len(line) + 1
-        if known is None:
-            memory.pop(key, None)
-        else:
+        known, sentence = _one(memory.get(key), now[key], at)
+        if known is not None and sentence is not None:
+            where = (now[key] or memory[key]).where
+            together.setdefault((sentence, "" if where else key), []).append(_Due(key, known, sentence, where))
+        elif known is not None:
             memory[key] = known
+        else:
+            memory.pop(key, None)
+    room = ROOM - sum(len(line) + 1 for line in lines)
+    for due in together.values():
+        line = due[0].sentence.replace(WHERE, _servers([one.where for one in due]), 1)
+        if len(line) >= room:
+            continue  # as it was, so that the next look says it
+        lines.append(line)
+        room -= len(line) + 1
+        memory |= {one.key: one.known for one in due}
     return memory, lines
 
 
@@ -61,6 +90,14 @@ def restarted(memory: Memory) -> dict[str, Known]:
     """What an earlier process remembered, less the troubles that it had not said: their patience begins anew."""
     kept = {key: known if known.said else replace(known, since=None) for key, known in memory.items()}
     return {key: known for key, known in kept.items() if known.said or known.last is not None}
+
+
+def _servers(names: list[str]) -> str:
+    """One server by its name; several by their number and the first few names."""
+    if len(names) == 1:
+        return names[0]
+    first, more = ", ".join(names[:NAMED]), len(names) - NAMED
+    return f"{len(names):,} servers ({first}{f' and {more:,} more' if more > 0 else ''})"
 
 
 def _one(known: Known | None, trouble: Trouble | None, at: float) -> tuple[Known | None, str | None]:
@@ -74,5 +111,6 @@ def _one(known: Known | None, trouble: Trouble | None, at: float) -> tuple[Known
     since = known.since if known is not None and known.since is not None else at
     said, last = (known.said, known.last) if known else (False, None)
     if said or at - since < trouble.patience or (last is not None and at - last < AGAIN):
-        return Known(since, known.over if known else "", said, last), None
-    return Known(since, trouble.over, said=True, last=at), f"⚠️ {trouble.begun}"
+        # In today's words, so that what an earlier version said of each server ends in one line too.
+        return Known(since, trouble.over, said, last, trouble.where), None
+    return Known(since, trouble.over, said=True, last=at, where=trouble.where), f"⚠️ {trouble.begun}"

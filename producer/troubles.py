@@ -11,7 +11,7 @@ from commands import replies
 from joins import permissions
 from joins.keys import SINKS
 from joins.process_report import Report
-from producer.alerts import Trouble
+from producer.alerts import WHERE, Trouble
 
 Seen = dict[str, Trouble | None]
 
@@ -24,12 +24,12 @@ _COPIES = {"json": "JSON log", "csv": "CSV log", "sqlite": "database", "cloud": 
 def of_permissions(guild_id: str, guild: str, granted: int) -> Seen:
     """Each permission that the bot lacks in a guild, by what it costs. `granted` is Discord's bit set."""
     lacking = permissions.missing(granted)
-    where = f"**{replies.name(guild)}**"
     return {
         f"permission/{guild_id}/{one.name}": Trouble(
-            f"{where}: my permission **{one.name}** is missing: {one.loss}. Grant it in Server Settings, Roles."
+            f"**{one.name}** is missing in {WHERE}: {one.loss}. Grant it to me in Server Settings, Roles."
             + (" Joins are recorded as unknown until then." if one.essential else ""),
-            f"{where}: I have the permission **{one.name}** again.",
+            f"**{one.name}** is granted again in {WHERE}.",
+            where=_named(guild),
         )
         if one in lacking
         else None
@@ -41,12 +41,12 @@ def of_search(guild_id: str, guild: str, state: str, reason: str | None) -> Seen
     """Member search, which settles what the invite counts cannot."""
     if state not in ("refused", "available"):
         return {}
-    where = f"**{replies.name(guild)}**"
     why = f" ({replies.text(reason, _REASON)})" if reason else ""
     refused = Trouble(
-        f"{where}: Discord refuses the member search{why}. Joins that the invite counts cannot tell apart stay "
+        f"Discord refuses the member search in {WHERE}{why}. Joins that the invite counts cannot tell apart stay "
         "ambiguous.",
-        f"{where}: the member search works again.",
+        f"The member search works again in {WHERE}.",
+        where=_named(guild),
     )
     return {f"search/{guild_id}": refused if state == "refused" else None}
 
@@ -89,3 +89,7 @@ def of_dead_letters(count: int) -> Seen:
 def redis_was_away(seconds: float) -> str:
     """What is said once Redis answers again."""
     return f"✅ Redis answers again after {seconds / 60:.0f} min. Joins were kept on the producer's disk meanwhile."
+
+
+def _named(guild: str) -> str:
+    return f"**{replies.name(guild)}**"

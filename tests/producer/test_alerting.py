@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -74,11 +75,11 @@ async def test_a_permission_taken_away_is_said_and_attribution_recovers_when_it_
         await community.sandbox.join(community.guild_id, "john", code="maria")
         record = await community.recorder.of("john")
         assert (record["confidence"], record["method"]) == ("unknown", "no_permission")
-        await channel.says("⚠️ **PipVault**: my permission **Manage Server** is missing: the bot cannot see how often")
-        await channel.says("**View Audit Log** is missing")
+        await channel.says("⚠️ **Manage Server** is missing in **PipVault**: the bot cannot see how often")
+        await channel.says("**View Audit Log** is missing in **PipVault**")
         await asyncio.sleep(0.4)
         community.sandbox.set_bot_permissions(community.guild_id, ALL)
-        await channel.says("✅ **PipVault**: I have the permission **Manage Server** again.")
+        await channel.says("✅ **Manage Server** is granted again in **PipVault**.")
         worker = community.workers.of(str(community.guild_id))
         async with asyncio.timeout(5):
             while not (worker.evidence.baseline and worker.evidence.baseline.permitted):  # noqa: ASYNC110
@@ -105,12 +106,46 @@ async def test_a_granted_permission_is_noticed_at_once(channel: Channel) -> None
 async def test_a_restart_says_nothing_again(channel: Channel) -> None:
     channel.search = SearchState("refused", "Discord answered 403")
     async with channel.alerting():
-        await channel.says("refuses the member search (Discord answered 403)")
+        await channel.says("refuses the member search in **PipVault** (Discord answered 403)")
     async with channel.alerting():
         await asyncio.sleep(0.3)
         assert len(channel.lines) == 1
         channel.search = SearchState("available")
-        await channel.says("✅ **PipVault**: the member search works again.")
+        await channel.says("✅ The member search works again in **PipVault**.")
+
+
+async def test_what_an_earlier_version_said_is_read(channel: Channel) -> None:
+    key = f"search/{channel.community.guild_id}"
+    known = {"since": 1.0, "over": "**PipVault**: the member search works again.", "said": True, "last": 1.0}
+    channel.redis.set(keys.ALERTS, json.dumps({key: known}))
+    channel.search = SearchState("refused", "Discord answered 403")
+    async with channel.alerting():
+        await asyncio.sleep(0.3)
+        assert channel.lines == []
+        channel.search = SearchState("available")
+        await channel.says("✅ The member search works again in **PipVault**.")
+    assert len(channel.lines) == 1
+
+
+async def test_a_permission_missing_in_two_servers_is_one_line(channel: Channel) -> None:
+    community = channel.community
+    other = community.sandbox.add_guild("Second")
+    lacking = [one for one in ALL if one != "VIEW_AUDIT_LOG"]
+    for guild_id in (community.guild_id, other.id):
+        community.sandbox.set_bot_permissions(guild_id, lacking)
+    async with asyncio.timeout(10):
+        while any(guild.me.guild_permissions.view_audit_log for guild in community.client.guilds) or (  # noqa: ASYNC110
+            len(community.client.guilds) < 2
+        ):
+            await asyncio.sleep(0.02)
+    async with channel.alerting():
+        await channel.says("⚠️ **View Audit Log** is missing in 2 servers (**")
+        for guild_id in (community.guild_id, other.id):
+            community.sandbox.set_bot_permissions(guild_id, ALL)
+        async with asyncio.timeout(10):
+            while not any(line.startswith("✅") for line in channel.lines):  # noqa: ASYNC110 - a test polls
+                await asyncio.sleep(0.02)
+    assert [line for line in channel.lines if "⚠️" in line] == channel.lines[:1]
 
 
 async def test_a_copy_that_fails_and_a_consumer_that_is_gone_are_said(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from joins.process_report import Report
 from producer import troubles
-from producer.alerts import AGAIN, ROOM, Known, Trouble, decide, restarted
+from producer.alerts import AGAIN, ROOM, WHERE, Known, Seen, Trouble, decide, restarted
 
 BAD = Trouble("it broke", "it works")
 SLOW = Trouble("it broke", "it works", patience=60)
@@ -70,14 +70,88 @@ def test_a_restart_repeats_nothing_and_begins_patience_anew() -> None:
     assert decide(memory, {"said": None}, 1000)[1] == ["✅ it works"]
 
 
+def in_servers(names: str, granted: int, search: str = "available") -> Seen:
+    """What is seen of servers with one-letter names and ids."""
+    found: Seen = {}
+    for one in names:
+        found |= troubles.of_permissions(one, one, granted) | troubles.of_search(one, one, search, None)
+    return found
+
+
+def test_a_permission_that_many_servers_took_away_is_one_line() -> None:
+    memory, lines = decide({}, in_servers("ABCDEF", 0x90, "refused"), 0)
+    assert lines == [
+        "⚠️ **Manage Server** is missing in 6 servers (**A**, **B**, **C** and 3 more): the bot cannot see how often "
+        "invites were used. Grant it to me in Server Settings, Roles. Joins are recorded as unknown until then.",
+        "⚠️ Discord refuses the member search in 6 servers (**A**, **B**, **C** and 3 more). Joins that the invite "
+        "counts cannot tell apart stay ambiguous.",
+    ]
+    # Each is remembered on its own: what is over in some is said of those, once, and what begins elsewhere likewise.
+    memory, lines = decide(memory, in_servers("AB", 0xB0) | in_servers("CDEF", 0x90, "refused"), 10)
+    assert lines == [
+        "✅ **Manage Server** is granted again in 2 servers (**A**, **B**).",
+        "✅ The member search works again in 2 servers (**A**, **B**).",
+    ]
+    memory, lines = decide(memory, in_servers("AB", 0xB0) | in_servers("CDEFG", 0x90, "refused"), 20)
+    assert [line.partition(":")[0].partition(". ")[0] for line in lines] == [
+        "⚠️ **Manage Server** is missing in **G**",
+        "⚠️ Discord refuses the member search in **G**",
+    ]
+    memory, lines = decide(memory, in_servers("ABCDEFG", 0x90, "refused"), 30)
+    assert lines == []  # A and B had it a moment ago
+    _, lines = decide(memory, in_servers("ABCDEFG", 0x90, "refused"), AGAIN)
+    assert [line.partition(":")[0].partition(". ")[0] for line in lines] == [
+        "⚠️ **Manage Server** is missing in 2 servers (**A**, **B**)",
+        "⚠️ Discord refuses the member search in 2 servers (**A**, **B**)",
+    ]
+
+
+def test_three_hundred_servers_are_a_line_a_trouble_that_has_room_whatever_their_names() -> None:
+    found: Seen = {}
+    for number in range(300):
+        one = str(number)
+        found |= troubles.of_permissions(one, "*" * 100, 0) | troubles.of_search(one, "*" * 100, "refused", "_" * 400)
+    memory: dict[str, Known] = {}
+    said: list[str] = []
+    for at in range(4):
+        memory, lines = decide(memory, found, at)
+        assert len("\n".join(lines)) <= ROOM
+        said += lines
+    assert len(said) == 4
+    assert all("in 300 servers (" in line and "and 297 more)" in line for line in said)
+    assert len(memory) == len(found) == 1200
+
+
+def test_member_search_refused_for_another_reason_is_a_line_of_its_own() -> None:
+    found: Seen = {}
+    for one, reason in (("A", "403"), ("B", "404 {where}"), ("C", "403")):
+        found |= troubles.of_search(one, one, "refused", reason)
+    _, lines = decide({}, found, 0)
+    assert [line.partition(". ")[0] for line in lines] == [
+        "⚠️ Discord refuses the member search in 2 servers (**A**, **C**) (403)",
+        "⚠️ Discord refuses the member search in **B** (404 {where})",
+    ]
+
+
+def test_what_an_earlier_version_said_of_each_server_is_not_said_again_and_ends_in_one_line() -> None:
+    over = "**{}**: I have the permission **Manage Server** again."
+    memory = {f"permission/{one}/Manage Server": Known(5.0, over.format(one), said=True, last=5.0) for one in "ABC"}
+    _, lines = decide(restarted(memory), in_servers("ABC", 0xB0), 10)
+    assert lines == [f"✅ {over.format(one)}" for one in "ABC"]
+    memory, lines = decide(restarted(memory), in_servers("ABC", 0x90), 10)
+    assert lines == []
+    assert decide(memory, in_servers("ABC", 0xB0), 20)[1] == [
+        "✅ **Manage Server** is granted again in 3 servers (**A**, **B**, **C**)."
+    ]
+
+
 def test_each_missing_permission_is_named_with_its_cost() -> None:
     found = troubles.of_permissions("1", "**Pip**", 0x10)
     server, channels = found["permission/1/Manage Server"], found["permission/1/Manage Channels"]
     assert channels is None
     assert server is not None
-    assert server.begun.startswith(
-        r"**\*\*Pip\*\***: my permission **Manage Server** is missing: the bot cannot see how"
-    )
+    assert server.begun.startswith(f"**Manage Server** is missing in {WHERE}: the bot cannot see how often")
+    assert server.where == r"**\*\*Pip\*\***"
     assert set(troubles.of_permissions("1", "Pip", 0x8).values()) == {None}
 
 

@@ -165,7 +165,7 @@ async def test_what_is_missing_is_told_in_the_alerts_channel_and_by_invite_statu
             process.send_signal(signal.SIGTERM)
             stdout, _ = await asyncio.wait_for(process.communicate(), 15)
     (message,) = sandbox.messages(channel)
-    assert message.content.startswith("⚠️ **PipVault**: my permission **Manage Server** is missing")
+    assert message.content.startswith("⚠️ **Manage Server** is missing in **PipVault**")
     assert "⚠️ **Manage Server** is missing" in reply.text
     assert "Discord does not show them to me" in reply.text
     assert "⚠️ is gone · `json`" in reply.text
