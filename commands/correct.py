@@ -9,14 +9,16 @@ import discord
 from discord import app_commands
 
 from commands import asking, choices, replies
-from commands.approval import Approval
+from commands.approval import Approvals
 from commands.confirming import Confirm
-from commands.correction import NO_INVITE, Corrections, Proposal
+from commands.correction import NO_INVITE, Correction, Corrections
 from commands.history import Join
+from commands.proposals import Proposal
 from commands.recent import Recent
 from commands.refusals import Refused
 from commands.registry import Registry
 from commands.services import Services
+from joins.chain import Record
 from joins.errors import InviteLogError
 
 _SHORTEST_REASON, _LONGEST_REASON = 3, 300  # characters
@@ -24,9 +26,30 @@ _LONGEST_CHOICE = 100  # characters, Discord's limit
 _log = logging.getLogger("commands.correct")
 
 
-def command(services: Services, registry: Registry, recent: Recent) -> app_commands.Command[Any, ..., Any]:
+def command(
+    services: Services, registry: Registry, recent: Recent, approvals: Approvals
+) -> app_commands.Command[Any, ..., Any]:
     """The slash command."""
     corrections = Corrections(services, registry, recent)
+
+    async def approve(proposal: Proposal, approved_by: str) -> str:
+        made = await corrections.record(proposal.change, proposal.shown, approved_by)
+        return f"{_done(made, proposal.shown)} Approved by <@{made['approved_by']}>."
+
+    approvals.carry_out("attribution_corrected", approve)
+
+    async def go_on(interaction: discord.Interaction[Any], wanted: Correction) -> None:
+        made, shown = wanted.change, wanted.shown
+        if not wanted.favours:
+            await corrections.record(made, shown)
+            await interaction.followup.send(_done(made, shown), ephemeral=True)
+            return
+        joined_at = replies.at(str(shown["joined_at"]))
+        request = (
+            f"to correct how <@{made['user_id']}> joined on {joined_at}: from {shown['held']} to {_wanted(made)}. "
+            f"Reason: {replies.text(made['reason'], _LONGEST_REASON)}"
+        )
+        await approvals.ask(interaction, made, shown, request, wanted.barred)
 
     async def joins(interaction: discord.Interaction[Any], typed: str) -> list[app_commands.Choice[str]]:
         user = getattr(interaction.namespace, "user", None)
@@ -65,13 +88,13 @@ def command(services: Services, registry: Registry, recent: Recent) -> app_comma
         if wanted is None and code.strip().casefold() != NO_INVITE:
             raise Refused(f"Say which invite: its code, such as abc123XYZ, or `{NO_INVITE}`.")
         actor = str(interaction.user.id)
-        proposal = await corrections.propose(guild_id, actor, str(user.id), joined, wanted, reason)
-        if proposal.referrer.known:
-            await _go_on(interaction, corrections, proposal)
+        correction = await corrections.propose(guild_id, actor, str(user.id), joined, wanted, reason)
+        if correction.known:
+            await go_on(interaction, correction)
             return
 
         async def all_the_same(pressed: discord.Interaction[Any]) -> None:
-            await _go_on(pressed, corrections, proposal)
+            await go_on(pressed, correction)
 
         await Confirm(interaction, "Record it all the same", all_the_same).ask(
             f"The invite {replies.code(wanted)} is not known: neither Discord's list nor the recorded joins of this "
@@ -82,52 +105,18 @@ def command(services: Services, registry: Registry, recent: Recent) -> app_comma
     return correct_invite
 
 
-async def _go_on(interaction: discord.Interaction[Any], corrections: Corrections, proposal: Proposal) -> None:
-    if not proposal.favours:
-        await corrections.record(proposal)
-        await interaction.followup.send(_done(proposal), ephemeral=True)
-        return
-
-    async def approve(approved_by: str) -> str:
-        try:
-            await corrections.record(proposal, approved_by)
-        except Refused as refused:
-            return f"Not recorded: {refused}"
-        return f"{_done(proposal)} Approved by <@{approved_by}>."
-
-    await interaction.followup.send(
-        "This is in your own favour, so a second person has to approve it: see the message below.", ephemeral=True
-    )
-    asker, join = interaction.user, proposal.join
-    await Approval(interaction, approve, proposal.barred).ask(
-        interaction,
-        f"{replies.name(asker.display_name)} (<@{asker.id}>) asks to correct how <@{join.user_id}> joined on "
-        f"{replies.at(str(join['timestamp']))}: from {_held(join)} to {_wanted(proposal)}. Reason: "
-        f"{replies.text(proposal.change['reason'], _LONGEST_REASON)}\nAnother member of staff with Manage Server has "
-        "to approve it within 14 minutes.",
-    )
-
-
-def _done(proposal: Proposal) -> str:
-    join = proposal.join
+def _done(made: Record, shown: Record) -> str:
     text = (
-        f"Corrected: <@{join.user_id}>, who joined on {replies.at(str(join['timestamp']))}, used {_wanted(proposal)} "
-        f"(until now: {_held(join)}). The record itself stays; lookups show both."
+        f"Corrected: <@{made['user_id']}>, who joined on {replies.at(str(shown['joined_at']))}, used {_wanted(made)} "
+        f"(until now: {shown['held']}). The record itself stays; lookups show both."
     )
-    if proposal.referrer.staff_id == join.user_id:
+    if made["staff_id"] == made["user_id"]:
         text += " Nobody is credited: the invite is the member's own."
     return text
 
 
-def _wanted(proposal: Proposal) -> str:
-    change = proposal.change
-    return replies.attribution(change["invite_code"], change["staff_id"], change["staff_username"])
-
-
-def _held(join: Join) -> str:
-    return (
-        replies.attribution(join.invite_code, join.staff_id, join.staff_username) if join.settled else join.confidence
-    )
+def _wanted(made: Record) -> str:
+    return replies.attribution(made["invite_code"], made["staff_id"], made["staff_username"])
 
 
 def _label(join: Join) -> str:

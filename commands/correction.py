@@ -16,7 +16,7 @@ from commands.credit import credited
 from commands.history import Join
 from commands.recent import Recent
 from commands.referrer import Referrer
-from commands.refusals import Refused
+from commands.refusals import Refused, Unfit
 from commands.registry import Registry
 from commands.services import Services
 from commands.staff_change import change
@@ -31,22 +31,19 @@ _SHOWN = ("invite_code", "staff_id", "confidence")
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Correction:
     """A correction that could be recorded. Recording the same one again is recording it once.
 
-    `favours`: it is in the corrector's own favour. `barred`: who may not approve it, as it concerns them too.
+    `shown`: `change_id` of the attribution that it corrects (None: the record itself), what that is held to be, and
+    when the member joined. `known`: the code is. `favours`: it is in the corrector's own favour. `barred`: who may not
+    approve it, as it concerns them too.
     """
 
-    join: Join
     change: Record
-    referrer: Referrer
+    shown: Record
+    known: bool
     favours: bool
     barred: frozenset[str]
-
-    @property
-    def change_id(self) -> str:
-        """What makes two recordings the same."""
-        return str(self.change["change_id"])
 
 
 class Corrections:
@@ -63,7 +60,7 @@ class Corrections:
 
     async def propose(
         self, guild_id: str, actor_id: str, user_id: str, join_id: str | None, code: str | None, reason: str
-    ) -> Proposal:
+    ) -> Correction:
         """A correction of one join (None: the latest) to a code (None: no invite was used). Raises Refused."""
         joins = await self.joins(guild_id, user_id)
         join = _chosen(joins, join_id)
@@ -95,29 +92,34 @@ class Corrections:
         if not found.known:
             made["unverified"] = True
         favours, gainers = self._favours(joins, join, made)
-        return Proposal(join, made, found, favours, frozenset(gainers))
+        shown = {"change_id": _state(join), "held": _said(join), "joined_at": join["timestamp"]}
+        return Correction(made, shown, found.known, favours, frozenset(gainers))
 
-    async def record(self, proposal: Proposal, approved_by: str | None = None) -> None:
-        """Records it. Raises Refused when it takes an approval, or the attribution is no longer the one shown."""
-        made = proposal.change
-        guild_id, user_id = str(made["guild_id"]), proposal.join.user_id
+    async def record(self, made: Record, shown: Record, approved_by: str | None = None) -> Record:
+        """Records it, and returns what is recorded: when it was already, with who approved it then.
+
+        Raises Refused when it takes an approval, or the attribution is no longer the one shown.
+        """
+        guild_id, user_id = str(made["guild_id"]), str(made["user_id"])
         async with self._lock:
             joins = await self.joins(guild_id, user_id)
-            join = _chosen(joins, proposal.join["join_id"])
-            if join.change is not None and join.change["change_id"] == proposal.change_id:
-                return
-            if _state(join) != _state(proposal.join):
+            join = _chosen(joins, made["join_id"])
+            if join.change is not None and join.change["change_id"] == made["change_id"]:
+                return join.change
+            if _state(join) != shown["change_id"]:
                 raise Refused(
                     f"The attribution changed meanwhile: it is now {_said(join)}. Nothing was recorded; look again "
                     "with `/lookup_user_invite`, and correct that if need be."
                 )
-            if approved_by is None and self._favours(joins, join, made)[0]:
+            # Asked anew: another of the member's joins may have been corrected since.
+            favours, concerned = self._favours(joins, join, made)
+            if approved_by is None and favours:
                 raise Refused("This is in your own favour, so it takes a second person: run the command again.")
-            if approved_by in {made["actor_id"], *proposal.barred}:
-                raise Refused("Nobody approves what is in his own favour.")
+            if approved_by in {made["actor_id"], *concerned}:
+                raise Unfit("Nobody approves what is in his own favour.")
             made = made if approved_by is None else {**made, "approved_by": approved_by}
-            event = await self._services.record_change(made)
-            self._recent.note(made, event)
+            self._recent.note(made, await self._services.record_change(made))
+            return made
 
     def _favours(self, joins: Sequence[Join], join: Join, made: Record) -> tuple[bool, set[str]]:
         """Whether the corrector gains by it or it is his own join; and whom else it concerns."""

@@ -3,6 +3,7 @@
 InviteLogError
 └── Refused                the command cannot be answered as asked
     ├── NoDatabase         there is no database, or it cannot be read; the JSON log may answer
+    ├── Unfit              this person may not approve it; somebody else may
     └── PermissionMissing  Discord does not let the bot see what the answer needs
 """
 
@@ -23,6 +24,10 @@ class Refused(InviteLogError):
 
 class NoDatabase(Refused):
     """There is no database, or it cannot be read."""
+
+
+class Unfit(Refused):
+    """This person may not approve it, while somebody else still may."""
 
 
 class PermissionMissing(Refused):

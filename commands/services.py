@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from commands.credit import Policy
+from commands.proposals import NowhereKept, ProposalStore
 from joins.chain import Record
 from joins.permissions import Permission
 
@@ -72,7 +73,8 @@ class Services:
 
     `record_change` takes a change without event id, hash and commitments, and returns its event id once it is durable.
     `invite_counts` takes a guild id; it raises PermissionMissing when Discord does not show the bot the counts.
-    `guild_state` takes a guild id; `sink_states` gives None when nothing is known of the sinks.
+    `guild_state` takes a guild id; `sink_states` gives None when nothing is known of the sinks. `recent_changes`: those
+    that the copies may not have yet, each with its event id. `proposals`: where what awaits an approval is kept.
     """
 
     folder: Path
@@ -81,3 +83,5 @@ class Services:
     credit_policy: Policy = Policy.FIRST_REFERRER
     guild_state: Callable[[str], GuildState] = lambda guild_id: GuildState()
     sink_states: Callable[[], Awaitable[Sequence[SinkState] | None]] = _no_sinks
+    recent_changes: Callable[[], Sequence[tuple[str, Record]]] = tuple
+    proposals: ProposalStore = NowhereKept()

@@ -10,8 +10,9 @@ import discord
 from discord import app_commands
 
 from commands import asking, choices, paging, referrer, replies, upgrades
-from commands.approval import Approval
+from commands.approval import Approvals
 from commands.paging import Shown
+from commands.proposals import Proposal
 from commands.refusals import Refused
 from commands.registry import Register, Registry
 from commands.services import Services
@@ -21,7 +22,7 @@ _PAGE = 8  # staff a page
 _CODES_SHOWN = 6  # codes of one member of staff in the list
 
 
-def group(services: Services, registry: Registry) -> app_commands.Group:
+def group(services: Services, registry: Registry, approvals: Approvals) -> app_commands.Group:
     """The group with its four subcommands."""
     staff = asking.staff_only(app_commands.Group(name="staff", description="The staff register: IB links and invites"))
     changes = StaffChanges(registry, services.record_change)
@@ -71,26 +72,23 @@ def group(services: Services, registry: Registry) -> app_commands.Group:
         if wanted is None:
             raise Refused("Say which invite: its code, such as abc123XYZ.")
         await _check_known(services, changes, guild_id, wanted)
-        await changes.check_assignment(guild_id, wanted, str(member.id))
         actor = interaction.user
-
-        async def carry_out(approved_by: str | None = None) -> str:
-            before = await changes.assign(
-                guild_id, str(actor.id), wanted, str(member.id), str(member), approved_by=approved_by
-            )
-            return _assigned(wanted, member, before, approved_by)
-
+        made, holder = await changes.propose(guild_id, str(actor.id), wanted, str(member.id))
         if member.id != actor.id:
-            await interaction.followup.send(await carry_out(), ephemeral=True)
+            await changes.assign(made, str(member), holder)
+            await interaction.followup.send(_assigned(wanted, member.display_name, holder), ephemeral=True)
             return
-        await interaction.followup.send(
-            "This is in your own favour, so a second person has to approve it: see the message below.", ephemeral=True
-        )
-        await Approval(interaction, carry_out).ask(
-            interaction,
-            f"{replies.name(actor.display_name)} (<@{actor.id}>) asks that joins by the invite {replies.code(wanted)} "
-            "count for themselves. Another member of staff with Manage Server has to approve it within 14 minutes.",
-        )
+        request = f"that joins by the invite {replies.code(wanted)} count for themselves."
+        if holder:
+            request += f" Until now they count for <@{holder}>."
+        await approvals.ask(interaction, made, {"name": str(member), "holder": holder}, request)
+
+    async def approve(proposal: Proposal, approved_by: str) -> str:
+        made, name, holder = proposal.change, proposal.shown["name"], proposal.shown["holder"]
+        await changes.assign(made, name, holder, approved_by)
+        return f"{_assigned(made['invite_code'], name, holder)} Approved by <@{approved_by}>."
+
+    approvals.carry_out("code_assigned", approve)
 
     @staff.command(name="remove", description="Take a member off the staff register; recorded joins stay as they are")
     @app_commands.describe(member="The member of staff")
@@ -122,11 +120,10 @@ async def _check_known(services: Services, changes: StaffChanges, guild_id: str,
         )
 
 
-def _assigned(code: str, member: discord.User | discord.Member, before: str | None, approved_by: str | None) -> str:
-    text = f"Joins by the invite {replies.code(code)} count for {replies.name(member.display_name)} from now on"
-    text += f" (until now: <@{before}>)." if before else "."
-    text += " Joins already recorded stay as they are."
-    return text + (f" Approved by <@{approved_by}>." if approved_by else "")
+def _assigned(code: str, name: str, holder: str | None) -> str:
+    text = f"Joins by the invite {replies.code(code)} count for {replies.name(name)} from now on"
+    text += f" (until now: <@{holder}>)." if holder else "."
+    return text + " Joins already recorded stay as they are."
 
 
 def _page(register: Register, upgraded: Mapping[str, int], page: int) -> Shown:

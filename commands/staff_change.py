@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from commands import replies
-from commands.refusals import Refused
+from commands.refusals import Refused, Unfit
 from commands.registry import Register, Registry, Staff
 from joins.chain import Record
 from joins.records import timestamp
@@ -73,36 +73,46 @@ class StaffChanges:
             await self._publish(change("staff_retired", guild_id, actor_id, "/staff remove", staff_id=staff_id))
         return register.codes_of(staff_id)
 
-    async def check_assignment(self, guild_id: str, code: str, staff_id: str) -> None:
-        """Raises Refused when a code may not be assigned to somebody."""
+    async def propose(self, guild_id: str, actor_id: str, code: str, staff_id: str) -> tuple[Record, str | None]:
+        """An assignment that could be recorded, and who has the code so far. Raises Refused."""
         register = await self.register(guild_id)
-        staff = register.staff.get(staff_id)
-        if staff is not None and staff.retired:
-            raise Refused("That member was taken off the staff register: register them again with `/staff set` first.")
-        if register.codes.get(code) == staff_id:
-            raise Refused(f"The invite {replies.code(code)} is assigned to that member already.")
+        _check_assignment(register, code, staff_id)
+        made = change("code_assigned", guild_id, actor_id, "/staff assign", invite_code=code, staff_id=staff_id)
+        return made, register.codes.get(code)
 
-    async def assign(
-        self, guild_id: str, actor_id: str, code: str, staff_id: str, name: str, approved_by: str | None = None
-    ) -> str | None:
-        """Assigns a code, and registers its owner where he is not; returns who had it before. Raises Refused.
+    async def assign(self, made: Record, name: str, holder: str | None, approved_by: str | None = None) -> None:
+        """Records an assignment, and registers the code's owner where he is not. Raises Refused.
 
-        In one's own favour it takes a second person.
+        In one's own favour it takes a second person. `holder`: who had the code when that was shown.
         """
-        if actor_id == staff_id and approved_by in (None, actor_id):
+        guild_id, actor_id = str(made["guild_id"]), str(made["actor_id"])
+        code, staff_id = str(made["invite_code"]), str(made["staff_id"])
+        if actor_id == staff_id and approved_by is None:
             raise Refused("Nobody assigns an invite to themselves without a second person.")
+        if approved_by in (actor_id, staff_id):
+            raise Unfit("Nobody assigns an invite to themselves without a second person.")
         async with self._lock:
-            await self.check_assignment(guild_id, code, staff_id)
             register = await self.register(guild_id)
+            _check_assignment(register, code, staff_id)
+            if (now := register.codes.get(code)) != holder:
+                whom = f"<@{now}>" if now else "nobody"
+                raise Refused(f"The invite {replies.code(code)} was assigned to {whom} meanwhile; look again.")
             if staff_id not in register.staff:
                 await self._publish(_set(guild_id, actor_id, Staff(staff_id, name), "/staff assign"))
-            made = change("code_assigned", guild_id, actor_id, "/staff assign", invite_code=code, staff_id=staff_id)
             await self._publish(made if approved_by is None else {**made, "approved_by": approved_by})
-        return register.codes.get(code)
 
     async def _publish(self, made: Record) -> None:
         event = await self._record_change(made)
         self._registry.note(made, event)
+
+
+def _check_assignment(register: Register, code: str, staff_id: str) -> None:
+    """Raises Refused when a code may not be assigned to somebody."""
+    staff = register.staff.get(staff_id)
+    if staff is not None and staff.retired:
+        raise Refused("That member was taken off the staff register: register them again with `/staff set` first.")
+    if register.codes.get(code) == staff_id:
+        raise Refused(f"The invite {replies.code(code)} is assigned to that member already.")
 
 
 def _set(guild_id: str, actor_id: str, staff: Staff, reason: str) -> Record:

@@ -8,7 +8,7 @@ from typing import Any
 
 from commands import json_log
 from commands.database import Database
-from commands.refusals import NoDatabase, Refused
+from commands.refusals import NoDatabase, Refused, Unfit
 from commands.services import Services
 from commands.staff_change import change
 from joins.chain import Record
@@ -65,22 +65,29 @@ class Upgrades:
         own = self._own.get((guild_id, user_id))
         return own or await asyncio.to_thread(of_member, self._services.folder, guild_id, user_id)
 
-    async def record(self, made: Record, approved_by: str | None = None) -> None:
-        """Records an upgrade. Raises Refused when the member has one, or when it takes an approval."""
+    def note(self, made: Record, event: str) -> None:
+        """An upgrade is durable."""
+        self._own[str(made["guild_id"]), str(made["user_id"])] = {**made, "event_id": event}
+
+    async def record(self, made: Record, approved_by: str | None = None) -> Record:
+        """Records an upgrade, and returns what is recorded: when it was already, with who approved it then.
+
+        Raises Refused when the member has another one, or when it takes an approval.
+        """
         guild_id, user_id = str(made["guild_id"]), str(made["user_id"])
         concerned = {made["staff_id"], user_id}
         async with self._lock:
             if (done := await self.of_member(guild_id, user_id)) is not None:
                 if done["change_id"] == made["change_id"]:
-                    return
+                    return done
                 raise Refused("The member was upgraded meanwhile; nothing was recorded.")
             if approved_by is None and made["actor_id"] in concerned:
                 raise Refused("This is in your own favour, so it takes a second person.")
             if approved_by is not None and approved_by in {made["actor_id"], *concerned}:
-                raise Refused("Nobody approves what is in his own favour.")
+                raise Unfit("Nobody approves what is in his own favour.")
             made = made if approved_by is None else {**made, "approved_by": approved_by}
-            event = await self._services.record_change(made)
-            self._own[guild_id, user_id] = {**made, "event_id": event}
+            self.note(made, await self._services.record_change(made))
+            return made
 
 
 def upgrade(guild_id: str, actor_id: str, user_id: str, note: str | None, **keys: Any) -> Record:

@@ -10,13 +10,14 @@ import discord
 from discord import app_commands
 
 from commands import asking, lookup_embed, replies
-from commands.approval import Approval
+from commands.approval import Approvals
 from commands.credit import Policy, credited
+from commands.proposals import Proposal
 from commands.recent import Recent
 from commands.refusals import Refused
-from commands.registry import Register, Registry
+from commands.registry import Register, Registry, Staff
 from commands.services import Services
-from commands.upgrades import Upgrades, upgrade
+from commands.upgrades import KIND, Upgrades, upgrade
 from joins.chain import Record
 
 _LONGEST_NOTE = 300  # characters
@@ -33,9 +34,29 @@ class _Credited:
     method: str
 
 
-def command(services: Services, registry: Registry, recent: Recent) -> app_commands.Command[Any, ..., Any]:
+def command(
+    services: Services, registry: Registry, recent: Recent, upgrades: Upgrades, approvals: Approvals
+) -> app_commands.Command[Any, ..., Any]:
     """The slash command."""
-    upgrades = Upgrades(services)
+    policy = services.credit_policy
+
+    async def credit(guild_id: str, user_id: str, named: Staff | None) -> tuple[_Credited, Register]:
+        register = await asyncio.to_thread(registry.of_guild, guild_id)
+        return await asyncio.to_thread(_credit, recent, policy, guild_id, user_id, named, register), register
+
+    async def approve(proposal: Proposal, approved_by: str) -> str:
+        made = proposal.change
+        user_id, staff_id = str(made["user_id"]), str(made["staff_id"])
+        named = Staff(staff_id, made["staff_username"]) if made["method"] == _NAMED else None
+        if await upgrades.of_member(made["guild_id"], user_id) is None:
+            found, _ = await credit(made["guild_id"], user_id, named)
+            now, then = (found.staff_id, found.join_id, found.method), (staff_id, made["join_id"], made["method"])
+            if (*now, policy.value) != (*then, made["policy"]):
+                raise Refused("it has changed meanwhile who is credited; run the command again.")
+        recorded = await upgrades.record(made, approved_by)
+        return f"<@{user_id}> is a VIP, credited to <@{staff_id}>. Approved by <@{recorded['approved_by']}>."
+
+    approvals.carry_out(KIND, approve)
 
     @asking.staff_only
     @app_commands.command(name="vip_upgrade", description="Record a member's VIP upgrade, credited to the referrer")
@@ -56,9 +77,9 @@ def command(services: Services, registry: Registry, recent: Recent) -> app_comma
         user_id, actor = str(user.id), interaction.user
         if (done := await upgrades.of_member(guild_id, user_id)) is not None:
             raise Refused(_already(done))
-        register = await asyncio.to_thread(registry.of_guild, guild_id)
-        policy = services.credit_policy
-        found = await asyncio.to_thread(_credit, recent, policy, guild_id, user_id, staff, register)
+        if staff is not None and staff.bot:
+            raise Refused("No bot is credited: name the person who referred the member.")
+        found, register = await credit(guild_id, user_id, Staff(str(staff.id), str(staff)) if staff else None)
         made = upgrade(
             guild_id,
             str(actor.id),
@@ -76,24 +97,8 @@ def command(services: Services, registry: Registry, recent: Recent) -> app_comma
             await interaction.followup.send(embed=shown, ephemeral=True)
             return
 
-        async def approve(approved_by: str) -> str:
-            try:
-                if await asyncio.to_thread(_credit, recent, policy, guild_id, user_id, staff, register) != found:
-                    raise Refused("it has changed meanwhile who is credited; run the command again.")
-                await upgrades.record(made, approved_by)
-            except Refused as refused:
-                return f"Not recorded: {refused}"
-            return f"<@{user_id}> is a VIP, credited to <@{found.staff_id}>. Approved by <@{approved_by}>."
-
-        await interaction.followup.send(
-            "This is in your own favour, so a second person has to approve it: see the message below.", ephemeral=True
-        )
-        await Approval(interaction, approve, (found.staff_id, user_id)).ask(
-            interaction,
-            f"{replies.name(actor.display_name)} (<@{actor.id}>) asks to record the VIP upgrade of <@{user_id}>, "
-            f"credited to <@{found.staff_id}>. Another member of staff with Manage Server has to approve it within 14 "
-            "minutes.",
-        )
+        request = f"to record the VIP upgrade of <@{user_id}>, credited to <@{found.staff_id}>."
+        await approvals.ask(interaction, made, {}, request, (found.staff_id, user_id))
 
     return vip_upgrade
 
@@ -103,7 +108,7 @@ def _credit(
     policy: Policy,
     guild_id: str,
     user_id: str,
-    named: discord.User | discord.Member | None,
+    named: Staff | None,
     register: Register,
 ) -> _Credited:
     """Whom the policy credits; where it credits nobody for certain, who was named. Raises Refused."""
@@ -111,7 +116,7 @@ def _credit(
     credit = credited(joins, policy)
     if credit.join is not None and not credit.provisional:
         staff_id = str(credit.join.staff_id)
-        if named is not None and str(named.id) != staff_id:
+        if named is not None and named.staff_id != staff_id:
             raise Refused(
                 f"The log says who referred the member: <@{staff_id}>. If that is wrong, correct the join first with "
                 "`/correct_invite`; nothing was recorded."
@@ -121,11 +126,11 @@ def _credit(
         return _Credited(staff_id, name, credit.join["join_id"], _BY_POLICY)
     if named is None:
         raise Refused(f"{_why_nobody(bool(joins), credit.provisional)}; nothing was recorded.")
-    if named.bot or str(named.id) == user_id:
-        raise Refused("Nobody is credited for himself, and no bot is: name the person who referred the member.")
-    staff = register.staff.get(str(named.id))
-    name = (staff.name if staff else None) or str(named)
-    return _Credited(str(named.id), name, joins[-1]["join_id"] if joins else None, _NAMED)
+    if named.staff_id == user_id:
+        raise Refused("Nobody is credited for himself: name the person who referred the member.")
+    staff = register.staff.get(named.staff_id)
+    name = (staff.name if staff else None) or named.name
+    return _Credited(named.staff_id, name, joins[-1]["join_id"] if joins else None, _NAMED)
 
 
 def _why_nobody(recorded: bool, provisional: bool) -> str:

@@ -44,6 +44,11 @@ def queue(sink: str) -> str:
     return f"rq:queue:{sink}"
 
 
+def proposal(proposal_id: str) -> str:
+    """A string, JSON of a change that waits for a second person. It expires when nobody may approve it any more."""
+    return f"invitelog:proposal:{proposal_id}"
+
+
 def job(job_id: str) -> str:
     """The hash of an RQ job."""
     return f"rq:job:{job_id}"

@@ -20,6 +20,7 @@ from producer.connecting import quieten, stay_connected
 from producer.following import Following
 from producer.gateway import Gateway, use_api
 from producer.guild_workers import GuildWorkers
+from producer.kept_proposals import KeptProposals
 from producer.known_joins import KnownJoins
 from producer.member_list import MemberList
 from producer.member_search import MemberSearch
@@ -86,7 +87,8 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
         alerting = Alerting(gateway, redis, settings.alerts_channel_id, search.state)
         aside.append(asyncio.create_task(alerting.run(), name="alerting"))
     condition = Condition(gateway, workers, redis, search.state)
-    command_serving.install(gateway.tree, settings, recorder, source, condition, following.deciding)
+    proposals = KeptProposals(redis)
+    command_serving.install(gateway.tree, settings, recorder, source, condition, proposals, following.deciding)
     following.start()
     workers.adopt(recorder.unresolved())
     try:

@@ -21,7 +21,8 @@ from joins.redis_url import Client
 from joins.scripts import text
 from joins.settings import Settings
 from producer.condition import Condition
-from producer.ports import InviteSource, Recorder
+from producer.ports import InviteSource
+from producer.recorder import Recorder
 from producer.rest import FAILURES
 
 log = logging.getLogger("producer")
@@ -33,6 +34,7 @@ def install(
     recorder: Recorder,
     source: InviteSource,
     condition: Condition,
+    proposals: commands.ProposalStore,
     deciding: Callable[[Record], AbstractAsyncContextManager[None]] = lambda change: nullcontext(),
 ) -> None:
     """Puts every command on the tree. Every change by a person is recorded within `deciding`."""
@@ -51,6 +53,8 @@ def install(
         commands.Policy(settings.credit_policy),
         condition.guild,
         condition.sinks,
+        lambda: recorder.recent(CHANGES),
+        proposals,
     )
     commands.install(tree, services)
 

@@ -12,6 +12,7 @@ from command_logs import Logs
 from discord.gateway import DiscordWebSocket
 from slash_bot import Scene, scene
 
+from joins.redis_url import Client
 from ops.sandbox import Sandbox
 
 
@@ -24,10 +25,16 @@ def logs(tmp_path: Path) -> Iterator[Logs]:
 
 
 @pytest.fixture
-async def discord_scene(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    """A guild in the sandbox Discord, with the real client and the commands in it."""
+async def api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    """The sandbox Discord, to which the library's addresses lead."""
     async with Sandbox() as sandbox:
         monkeypatch.setattr(discord.http.Route, "BASE", sandbox.api_url)
         monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(sandbox.gateway_url))
-        async with scene(logs, sandbox) as made:
-            yield made
+        yield sandbox
+
+
+@pytest.fixture
+async def discord_scene(logs: Logs, api: Sandbox, redis_client: Client) -> AsyncIterator[Scene]:
+    """A guild in the sandbox Discord, with the real client and the commands in it."""
+    async with scene(logs, api, redis_client) as made:
+        yield made

@@ -15,7 +15,9 @@ from discord import app_commands
 import commands
 from commands import GuildState, InviteCount, InviteCounts, Services, SinkState, VanityCount
 from joins.chain import Record
+from joins.redis_url import Client
 from ops.sandbox import Reply, Sandbox
+from producer.kept_proposals import KeptProposals
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Scene:
     state: GuildState = field(default_factory=GuildState)
     sinks: list[SinkState] | None = None
     lagging: bool = False  # whether the sinks write nothing
+    late: list[tuple[str, Record]] = field(default_factory=list)  # what the producer has and the sinks have not
 
     async def ask(self, name: str, *, by: int | None = None, **options: Any) -> Reply:
         """A command by the owner, or by somebody else."""
@@ -59,7 +62,7 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def scene(logs: Logs, sandbox: Sandbox) -> AsyncIterator[Scene]:
+async def scene(logs: Logs, sandbox: Sandbox, redis: Client) -> AsyncIterator[Scene]:
     """The bot, connected and with its commands registered."""
     guild = sandbox.add_guild("PipVault", owner="boss", guild_id=int(GUILD))
     helper = sandbox.add_member(guild.id, "helper", permissions="MANAGE_GUILD")
@@ -73,6 +76,8 @@ async def scene(logs: Logs, sandbox: Sandbox) -> AsyncIterator[Scene]:
         made.invite_counts,
         guild_state=lambda guild_id: made.state,
         sink_states=made.sink_states,
+        recent_changes=lambda: made.late,
+        proposals=KeptProposals(redis),
     )
     commands.install(tree, services)
     running = asyncio.create_task(client.start(sandbox.token))

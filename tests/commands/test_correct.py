@@ -159,7 +159,7 @@ async def test_a_correction_in_ones_own_favour_takes_somebody_else(scene: Scene)
     assert not question.ephemeral
     assert REASON in question.content
     assert scene.changes == []
-    assert "own favour" in (await scene.sandbox.click(reply, "Approve")).content
+    assert "own favour" in (await scene.sandbox.click(reply, "Approve")).followups[0].content
     done = await scene.sandbox.click(reply, "Approve", user_id=scene.helper)
     assert f"Approved by <@{scene.helper}>" in done.content
     assert scene.changes[0]["approved_by"] == str(scene.helper)
@@ -182,7 +182,8 @@ async def test_who_joined_neither_corrects_his_join_alone_nor_approves_it(scene:
     await own.wait(lambda reply: bool(reply.followups))
     scene.sandbox.set_member_permissions(int(GUILD), int(MEMBER), "MANAGE_GUILD")
     # The one whom it would count for is no second person.
-    assert "your own join or credit" in (await scene.sandbox.click(own, "Approve", user_id=int(MEMBER))).content
+    refused = await scene.sandbox.click(own, "Approve", user_id=int(MEMBER))
+    assert "your own join or credit" in refused.text
     assert scene.changes == []
     await scene.sandbox.click(own, "Approve", user_id=scene.helper)
     assert scene.changes[0]["staff_id"] == MEMBER
@@ -213,9 +214,9 @@ async def test_recording_a_proposal_twice_at_once_records_it_once(scene: Scene) 
         return "99-0"
 
     services = Services(scene.logs.folder, unwritten, scene.invite_counts)
-    corrections = Corrections(services, Registry(scene.logs.folder), Recent(scene.logs.folder))
+    corrections = Corrections(services, Registry(scene.logs.folder), Recent(services))
     proposal = await corrections.propose(GUILD, TRAVIS, MEMBER, None, "mary99", REASON)
-    await asyncio.gather(*(corrections.record(proposal) for _ in range(3)))
+    await asyncio.gather(*(corrections.record(proposal.change, proposal.shown) for _ in range(3)))
     assert len(scene.changes) == 1
     # No sink has written it, and yet the next correction starts from it.
     second = await corrections.propose(GUILD, TRAVIS, MEMBER, None, None, REASON)

@@ -70,20 +70,36 @@ async def test_a_field_is_kept_when_left_out_and_emptied_by_none(changes: StaffC
     assert (await changes.register(GUILD)).staff[TRAVIS].ib_code == "IB77"
 
 
+async def assign(
+    changes: StaffChanges, actor: str, staff: str, name: str, approved_by: str | None = None
+) -> str | None:
+    made, holder = await changes.propose(GUILD, actor, "abc", staff)
+    await changes.assign(made, name, holder, approved_by)
+    return holder
+
+
 async def test_nobody_assigns_to_himself_without_a_second_person(changes: StaffChanges) -> None:
     for approver in (None, TRAVIS):
         with pytest.raises(Refused, match="second person"):
-            await changes.assign(GUILD, TRAVIS, "abc", TRAVIS, "travis", approved_by=approver)
-    await changes.assign(GUILD, TRAVIS, "abc", TRAVIS, "travis", approved_by=MARY)
+            await assign(changes, TRAVIS, TRAVIS, "travis", approver)
+    await assign(changes, TRAVIS, TRAVIS, "travis", MARY)
     assert (await changes.register(GUILD)).codes == {"abc": TRAVIS}
 
 
 async def test_assigning_registers_the_owner_and_names_the_one_before(changes: StaffChanges) -> None:
-    assert await changes.assign(GUILD, "1", "abc", TRAVIS, "travis") is None
-    assert await changes.assign(GUILD, "1", "abc", MARY, "mary") == TRAVIS
+    assert await assign(changes, "1", TRAVIS, "travis") is None
+    assert await assign(changes, "1", MARY, "mary") == TRAVIS
     assert [staff.name for staff in (await changes.register(GUILD)).active()] == ["mary", "travis"]
     with pytest.raises(Refused, match="already"):
-        await changes.assign(GUILD, "1", "abc", MARY, "mary")
+        await assign(changes, "1", MARY, "mary")
+
+
+async def test_an_assignment_rests_on_who_had_the_code_when_that_was_shown(changes: StaffChanges) -> None:
+    made, holder = await changes.propose(GUILD, "1", "abc", TRAVIS)
+    await assign(changes, "1", MARY, "mary")
+    with pytest.raises(Refused, match=f"assigned to <@{MARY}> meanwhile"):
+        await changes.assign(made, "travis", holder)
+    assert (await changes.register(GUILD)).codes == {"abc": MARY}
 
 
 async def test_who_was_retired_is_registered_again_by_somebody_else(changes: StaffChanges) -> None:
@@ -94,7 +110,7 @@ async def test_who_was_retired_is_registered_again_by_somebody_else(changes: Sta
     with pytest.raises(Refused, match="somebody else"):
         await changes.set(GUILD, TRAVIS, TRAVIS, "travis", None, None)
     with pytest.raises(Refused, match="taken off"):
-        await changes.assign(GUILD, MARY, "abc", TRAVIS, "travis")
+        await assign(changes, MARY, TRAVIS, "travis")
     await changes.set(GUILD, MARY, TRAVIS, "travis", None, None)
     assert [staff.staff_id for staff in (await changes.register(GUILD)).active()] == [TRAVIS]
 

@@ -82,7 +82,7 @@ async def test_an_upgrade_in_ones_own_favour_takes_somebody_else(scene: Scene) -
     reply = await scene.ask("vip_upgrade", user=MEMBER)
     await reply.wait(lambda reply: bool(reply.followups))
     assert scene.changes == []
-    assert "own favour" in (await scene.sandbox.click(reply, "Approve")).content
+    assert "own favour" in (await scene.sandbox.click(reply, "Approve")).followups[0].content
     done = await scene.sandbox.click(reply, "Approve", user_id=scene.helper)
     assert f"credited to <@{scene.boss}>. Approved by <@{scene.helper}>" in done.content
     assert scene.changes[0]["approved_by"] == str(scene.helper)

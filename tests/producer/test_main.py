@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from producer_process import environment, producer
 
 from joins import keys
 from joins.process_report import resident_bytes
@@ -20,32 +18,7 @@ from joins.records import JOINS
 from joins.redis_url import Client
 from ops.sandbox import Sandbox
 
-ROOT = Path(__file__).parents[2]
 MEMORY = 90 * 1024 * 1024  # bytes of resident memory that a connected producer may take
-
-
-@asynccontextmanager
-async def producer(environment: Mapping[str, str]) -> AsyncIterator[Process]:
-    """The process, killed at the end if it still runs."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("DISCORD_", "REDIS_"))}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "producer", cwd=ROOT, env={**clean, **environment}, stdout=PIPE, stderr=PIPE
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-def environment(sandbox: Sandbox, server_url: str, folder: Path, **more: str) -> dict[str, str]:
-    return {
-        "DISCORD_TOKEN": sandbox.token,
-        "DISCORD_API_URL": sandbox.api_url,
-        "REDIS_URL": server_url,
-        "INVITE_LOGS_DIR": str(folder),
-    } | more
 
 
 async def ended(values: Mapping[str, str]) -> tuple[int, str]:
