@@ -12,6 +12,7 @@ from typing import Self
 from redis.exceptions import RedisError
 
 from consumers.delivery import Delivery
+from consumers.filling import Filling
 from consumers.outage import Outage
 from consumers.sink import opener
 from joins import process_report, tokens
@@ -40,7 +41,8 @@ class Consumer:
         self._locked = False
         self._lease = Lease(self.client, sink, folder_id(folder))
         open_sink = opener(sink)
-        self._delivery = Delivery(self.client, sink, lambda: open_sink(settings), self._lease.check)
+        self._filling = Filling(sink, settings, self._lease.check, lambda: not self.stopping.is_set())
+        self._delivery = Delivery(self.client, sink, lambda: open_sink(settings), self._lease.check, self._filling.fill)
         self._report = Report(sink)
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
@@ -142,6 +144,7 @@ class Consumer:
                 heads = self._delivery.heads
                 report = replace(
                     self._report,
+                    reason=self._report.reason or self._filling.under_way,
                     heads={log: head[0] for log, head in heads.items()},
                     hashes={log: head[1] for log, head in heads.items()},
                     details={"delivered": self._delivery.delivered},

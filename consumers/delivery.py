@@ -13,7 +13,7 @@ from collections.abc import Callable
 from consumers.sink import Sink
 from joins import event_id
 from joins.chain import chained
-from joins.errors import InvalidRecord, NewerVersion
+from joins.errors import InvalidRecord, NewerVersion, StreamTrimmed
 from joins.groups import Entry, Group
 from joins.records import LOGS
 from joins.redis_url import Client
@@ -23,16 +23,27 @@ from joins.tokens import write_jobs
 BATCH = 500  # entries of each log read at once; a sink's disk is synced once a batch
 RUN_SECONDS = 5.0  # how long one RQ job goes on while there is backlog
 MAX_EMPTY_READS = 3  # in a run; one or two may fall between a read and a record that is published just then
+Fill = Callable[[Sink, str], bool]
 _log = logging.getLogger("consumers.delivery")
 
 
 class Delivery:
     """Delivers to one sink. Methods raise RetryableError, PermanentError or redis errors; each may be tried again."""
 
-    def __init__(self, client: Client, name: str, open_sink: Callable[[], Sink], check: Callable[[], None]) -> None:
-        """`check` is called before each write and raises LeaseLost when this process may not write."""
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        open_sink: Callable[[], Sink],
+        check: Callable[[], None],
+        fill: Fill | None = None,
+    ) -> None:
+        """`check` is called before each write and raises LeaseLost when this process may not write.
+
+        `fill` brings a sink that ends below the stream up to another copy; False when that is to go on later.
+        """
         self._client, self._name = client, name
-        self._open_sink, self._check = open_sink, check
+        self._open_sink, self._check, self._fill = open_sink, check, fill
         self._group = Group(client, name)
         self._sink: Sink | None = None
         self._epoch: str | None = None
@@ -42,6 +53,8 @@ class Delivery:
     def backlog(self) -> int:
         """Entries not yet in the sink; makes the RQ queue as long. Raises HeadMoved when the sink's data is gone."""
         sink = self._ready()
+        if sink is None:
+            return max(1, self._group.settle())
         self.heads = {log: sink.head(log) for log in LOGS}
         return self._group.settle()
 
@@ -53,8 +66,8 @@ class Delivery:
         """Delivers until there is no backlog, `go_on` says no, or RUN_SECONDS have passed."""
         until, empty_reads = time.monotonic() + RUN_SECONDS, 0
         try:
-            self._ready()
-            while go_on() and time.monotonic() < until:
+            ready = self._ready() is not None
+            while ready and go_on() and time.monotonic() < until:
                 entries = self._group.read(BATCH)
                 if not entries:
                     empty_reads += 1
@@ -75,18 +88,33 @@ class Delivery:
         if sink is not None:
             sink.close()
 
-    def _ready(self) -> Sink:
-        """The sink, opened, and its groups put where it ends, when that is due."""
+    def _ready(self) -> Sink | None:
+        """The sink, opened, and its groups put where it ends, when that is due; None while it is being filled again."""
         epoch = self._group.epoch()
         if self._sink is None or epoch != self._epoch:
             self.close()
-            self._sink = self._open_sink()
-            self.heads = {log: self._sink.head(log) for log in LOGS}
-            for log in LOGS:
-                self._group.align(log, self.heads[log][0])
+            sink = self._sink = self._open_sink()
+            self.heads = {log: sink.head(log) for log in LOGS}
+            if not all(self._aligned(sink, log) for log in LOGS):
+                self.close()
+                return None
             write_jobs(self._client)
             self._epoch = epoch
         return self._sink
+
+    def _aligned(self, sink: Sink, log: str) -> bool:
+        """Puts a log's group where the sink ends; what the stream lacks comes from another copy first."""
+        try:
+            self._group.align(log, self.heads[log][0])
+            return True
+        except StreamTrimmed:
+            if self._fill is None:
+                raise
+        filled = self._fill(sink, log)
+        self.heads = {**self.heads, log: sink.head(log)}
+        if filled:
+            self._group.align(log, self.heads[log][0])
+        return filled
 
     def _deliver_both(self, entries: list[Entry]) -> None:
         """Delivers to each log; one that waits for a newer program does not hold up the other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from joins.errors import HeadMoved, SinkUnavailable
 from joins.log_files import database_path
 from joins.records import CHANGES
 from joins.tail import Head, empty_head
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # the low byte of an extended result code
+_log = logging.getLogger("consumers.sqlite")
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,14 @@ class SqliteDatabase:
     """`invites.db` in a folder."""
 
     def __init__(self, folder: Path) -> None:
+        """Opens the database, made where there is none; one that is damaged is set aside first."""
         self._path = database_path(folder)
-        with self._errors():
-            self._database: Database = schema.open_for_writing(self._path)
+        try:
+            with self._errors():
+                self._database: Database = schema.open_for_writing(self._path)
+        except HeadMoved:
+            with self._errors():
+                self._database = schema.open_for_writing(self._path)
         self._file = self._inode()
 
     def head(self, log: str) -> Head:
@@ -107,12 +116,18 @@ class SqliteDatabase:
             yield
         except sqlite3.IntegrityError:
             raise
-        except sqlite3.OperationalError as error:
-            raise SinkUnavailable(f"{self._path} cannot be used: {error}") from error
         except sqlite3.DatabaseError as error:
-            raise SinkUnavailable(
-                f"{self._path} is damaged ({error}) and left as it is: move it aside to have it made anew"
-            ) from error
+            if error.sqlite_errorcode & 0xFF in _DAMAGED:
+                raise HeadMoved(self._set_aside(error)) from error
+            raise SinkUnavailable(f"{self._path} cannot be used: {error}") from error
+
+    def _set_aside(self, error: Exception) -> str:
+        """Moves a damaged database out of the way, whole, so that it is made anew from the other copies."""
+        with durable.disk_errors(self._path):
+            aside = durable.move_aside(self._path, "damaged", ("", "-wal", "-shm"))
+        sentence = f"{self._path} is damaged ({error}): it is kept as {aside.name} and made anew from the other copies"
+        _log.error("%s", sentence)
+        return sentence
 
 
 def _row(log: str, record: Record) -> dict[str, Any]:

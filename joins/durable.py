@@ -8,7 +8,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -89,10 +89,27 @@ def replace(path: Path, data: bytes) -> None:
 
 def set_aside(path: Path, data: bytes, why: str) -> Path:
     """Keeps bytes that are about to be cut from `path`, in a file beside it named for the reason and the time."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    aside = path.with_name(f"{path.name}.{why}-{stamp}")
+    aside = _aside(path, why)
     replace(aside, data)
     return aside
+
+
+def move_aside(path: Path, why: str, endings: Sequence[str] = ("",)) -> Path:
+    """Renames a file, and those beside it with the given endings, to names that tell the reason and the time.
+
+    The file itself goes last, so that a crash in between leaves it to be moved again.
+    """
+    aside = _aside(path, why)
+    for ending in sorted(endings, reverse=True):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+    sync_folder(path.parent)
+    return aside
+
+
+def _aside(path: Path, why: str) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    return path.with_name(f"{path.name}.{why}-{stamp}")
 
 
 def identity(path: Path) -> FileIdentity | None:

@@ -14,6 +14,7 @@
     │   └── DiscordUnreachable 19  Discord does not answer
     ├── RetryableError             time or an operator cures it; wait, say so, go on
     │   ├── SinkUnavailable        disk full, network, database locked
+    │   │   └── NoBucket           the cloud's bucket or folder does not exist
     │   ├── FetchFailed            Discord did not give a guild's invites
     │   ├── SearchUnavailable      Discord's member search is off, refused, indexing or out of reach
     │   ├── LeaseLost              another process writes now, or this one slept too long
@@ -108,6 +109,10 @@ class RetryableError(InviteLogError):
 
 class SinkUnavailable(RetryableError):
     """A sink cannot take records now: disk full, no permission, network, locked database."""
+
+
+class NoBucket(SinkUnavailable):
+    """The cloud answers, but there is no such bucket or folder: nothing can be in it."""
 
 
 class FetchFailed(RetryableError):

@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -26,7 +25,8 @@ from joins.publish import MAX_BATCH, Publisher, Sequenced
 from joins.records import JOINS, LOGS
 from joins.redis_url import Client
 from joins.scripts import text
-from producer.healing import heal, last_known
+from joins.settings import Settings
+from producer import healing
 from producer.outbox import Arrival, Outbox
 from producer.sequencer import Request, Sequencer
 from producer.staff_registry import StaffRegistry
@@ -40,8 +40,8 @@ _log = logging.getLogger("producer.publishing")
 class Publishing:
     """Publishes what the outbox holds. `details` says what the report shall tell besides."""
 
-    def __init__(self, client: Client, outbox: Outbox, folder: Path, lease: Lease, window: int) -> None:
-        self._client, self._outbox, self._folder, self._lease, self._window = client, outbox, folder, lease, window
+    def __init__(self, client: Client, outbox: Outbox, settings: Settings, lease: Lease) -> None:
+        self._client, self._outbox, self._settings, self._lease = client, outbox, settings, lease
         self._publisher = Publisher(client)
         self.registry = StaffRegistry()
         self.sequencer = Sequencer(outbox, self.registry, self._wake_up)
@@ -57,7 +57,15 @@ class Publishing:
         """Takes the lease and makes the streams whole; False when another producer has it. Raises redis errors."""
         if not self._lease.acquire():
             return False
-        self._lead()
+        try:
+            self._lead()
+        except LeaseLost:
+            return False
+        except StreamForgot as error:
+            # Joins must not be judged before it is known who the staff is; they are found when this is over.
+            self._complain(str(error))
+            self._report()
+            return False
         self.sequencer.start()
         self._thread.start()
         return True
@@ -118,8 +126,8 @@ class Publishing:
                 delay = 0.0
             except LeaseLost:
                 self._lease.value = None  # taken again at once, or by another producer
-            except StreamForgot:
-                delay = self._try_to_heal()
+            except StreamForgot as error:
+                delay = self._try_to_heal(error)
             except (RedisError, InviteLogError) as error:
                 self._complain(f"the Redis server takes nothing ({error}); the outbox keeps all of it")
                 delay = min(LONGEST_DELAY, 2 * delay or TICK)
@@ -145,12 +153,14 @@ class Publishing:
             self._lease.renew()
             self._renewed = time.monotonic()
             self._report()
+            if self._publisher.epoch() != self._outbox.epoch:
+                raise StreamForgot("the Redis server has forgotten its epoch, or was healed by somebody else")
         self._announce()
         self._publish()
         if time.monotonic() - self._cleaned > HOUSEKEEPING:
             self._cleaned = time.monotonic()
             for log in LOGS:
-                self._publisher.trim(log, self._window)
+                self._publisher.trim(log, self._settings.stream_window)
         self._empty_inbox()
 
     def _lead(self) -> None:
@@ -159,9 +169,13 @@ class Publishing:
         epoch = self._publisher.epoch()
         forgotten = epoch is None
         lasts = {log: self._publisher.last_id(log) for log in LOGS}
+        copies: healing.Copies = healing.on_disk(self._settings)
+        if epoch is not None and healing.knows_nothing(self._outbox, copies):
+            # A disk that vanished cannot tell whether this is the server it knew, or a backup of it.
+            copies = healing.with_cloud(self._settings, self._outbox, copies, self._lease, must=False)
         with self._outbox.lock:
             for log, last in lasts.items():
-                known = last_known(self._outbox, self._folder, log)
+                known = healing.last_known(self._outbox, copies, log)
                 forgotten = forgotten or event_id.is_above(known, last)
                 self._outbox.last[log] = event_id.latest(self._outbox.last[log], last, known)
             if epoch is not None and epoch != self._outbox.epoch:
@@ -175,11 +189,14 @@ class Publishing:
                     self._outbox.add_arrivals([json.loads(arrival)])
 
     def _heal(self) -> None:
-        heal(self._client, self._publisher, self._outbox, self._folder, self._lease, self._window)
+        healing.heal(self._client, self._publisher, self._outbox, self._settings, self._lease)
         self._announced.clear()
 
-    def _try_to_heal(self) -> float:
+    def _try_to_heal(self, found: StreamForgot) -> float:
         """Seconds to wait before the next try."""
+        if self._lease.value is None:  # found while taking the lead, which did try, and will again
+            self._complain(str(found))
+            return LONGEST_DELAY
         try:
             self._heal()
             return 0.0

@@ -45,9 +45,9 @@ class Recorder:
         try:
             outbox = Outbox(folder / "outbox" / "outbox.jsonl")
             lease = Lease(client, "sequencer", folder_id(folder))
-            publishing = Publishing(client, outbox, folder, lease, settings.stream_window)
+            publishing = Publishing(client, outbox, settings, lease)
             while not await asyncio.to_thread(publishing.start):
-                told = await _wait_for_other(told)
+                told = await _wait_for_other(told or publishing.trouble is not None)
         except BaseException:
             lock.release()
             raise

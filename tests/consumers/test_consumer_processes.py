@@ -132,6 +132,7 @@ def test_a_cloud_that_does_not_answer_fails_visibly_and_alone_and_clears_when_it
     feed.publish(20)
     until(lambda: drained(client, "json"))
     until(lambda: client.zcard("rq:failed:cloud") == 1, what="no failed job was shown")
+    until(lambda: "cloud" in process_report.read(client, ("cloud",)), what="no report came")
     reports = process_report.read(client, ("json", "cloud"))
     assert (reports["json"].state, reports["cloud"].state) == ("working", "failing")
     assert "cloud backup s3://bucket/x" in (reports["cloud"].reason or "")

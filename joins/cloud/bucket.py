@@ -1,0 +1,102 @@
+"""Object storage: a bucket, or a folder of one, in S3, GCS, Azure, or on disk. Its errors are sentences."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from joins import durable
+from joins.errors import NoBucket, SinkUnavailable
+
+if TYPE_CHECKING:  # obstore has these names for type checkers alone
+    from obstore.store import ClientConfig, RetryConfig
+
+_CLIENT: ClientConfig = {"timeout": "30s", "connect_timeout": "5s", "allow_http": True}
+_RETRY: RetryConfig = {"max_retries": 2}
+_REASON = 300  # characters kept of what a store says
+
+
+class Bucket:
+    """Where the objects lie. Methods raise SinkUnavailable with the store's own reason, or NoBucket."""
+
+    def __init__(self, url: str, make: bool = False) -> None:
+        """Opens `s3://`, `gs://`, `az://` or `file:///folder`; `make`: a folder is made where there is none."""
+        self.shown = without_login(url)
+        self._folder = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
+        with self._errors():
+            if self._folder is not None:
+                self._store: ObjectStore = self._open_folder(self._folder, make)
+            else:
+                self._store = from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+
+    def _open_folder(self, folder: Path, make: bool) -> LocalStore:
+        if not make and not folder.exists():
+            raise NoBucket(f"the cloud backup {self.shown} cannot be used: there is no such folder")
+        return LocalStore(folder, mkdir=True)
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of all objects below `prefix/`, sorted."""
+        with self._errors():
+            listed = obstore.list(self._store, prefix=f"{prefix}/")
+            return sorted(entry["path"] for page in listed for entry in page)
+
+    def read(self, name: str) -> bytes | None:
+        """An object's bytes, or None when there is no such object."""
+        with self._errors():
+            try:
+                return bytes(obstore.get(self._store, name).bytes())
+            except (NotFoundError, FileNotFoundError):
+                return None
+
+    def has(self, name: str) -> bool:
+        """Whether there is such an object."""
+        with self._errors():
+            try:
+                obstore.head(self._store, name)
+            except (NotFoundError, FileNotFoundError):
+                return False
+            return True
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Puts an object where there is none, durable on return; False when there is one already."""
+        with self._errors():
+            try:
+                obstore.put(self._store, name, data, mode="create")
+            except AlreadyExistsError:
+                return False
+            self._sync(name)
+            return True
+
+    def _sync(self, name: str) -> None:
+        """Makes an object in a folder durable, which the store itself leaves to the operating system."""
+        if self._folder is not None:
+            with (self._folder / name).open("rb") as file:
+                os.fsync(file.fileno())
+            durable.sync_folder((self._folder / name).parent)
+            durable.sync_folder(self._folder)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            reason = " ".join(str(error).partition("Debug source")[0].split())[:_REASON]
+            if isinstance(error, NotFoundError) or "NoSuchBucket" in reason:
+                raise NoBucket(
+                    f"the cloud backup {self.shown} cannot be used: there is no such bucket or folder ({reason})"
+                ) from error
+            raise SinkUnavailable(f"the cloud backup {self.shown} cannot be used: {reason}") from error
+
+
+def without_login(url: str) -> str:
+    """An address without the user, password and parameters that may stand in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
