@@ -93,6 +93,7 @@ class Delivery:
         epoch = self._group.epoch()
         if self._sink is None or epoch != self._epoch:
             self.close()
+            self._group.make()  # first, so that a sink that cannot be opened has its backlog counted all the same
             sink = self._sink = self._open_sink()
             self.heads = {log: sink.head(log) for log in LOGS}
             if not all(self._aligned(sink, log) for log in LOGS):

@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 from joins import keys
 from joins.chain import Record, check_commitments
 from joins.errors import InvalidRecord, NewerVersion, RetryableError, StreamForgot, StreamTrimmed
+from joins.event_id import ZERO
 from joins.json_format import from_line
 from joins.records import LOGS, VERSION, identity
 from joins.redis_url import Client
@@ -51,6 +52,15 @@ class Group:
         self._settle, self._align = script(client, "settle"), script(client, "align")
         self._condemn = script(client, "condemn")
         self._streams = {keys.stream(log): log for log in LOGS}
+
+    def make(self) -> None:
+        """Makes the groups that the server does not know, at the beginning: what the sink lacks counts from then on."""
+        for stream in self._streams:
+            try:
+                self._client.xgroup_create(stream, self._sink, id=ZERO, mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
 
     def align(self, log: str, head: str) -> None:
         """Makes the next read continue after `head`, the sink's own last event id.

@@ -114,6 +114,23 @@ def test_a_server_that_fails_at_any_call_loses_and_doubles_nothing(
     assert queue_length(bench.feed.client, "json") == 0
 
 
+def test_tries_that_cannot_even_open_the_sink_burn_no_tokens(bench: Bench) -> None:
+    fresh = Bench(bench.feed.client)
+    bench.feed.client.flushall()
+    fresh.feed.publisher.begin_epoch(fresh.feed.epoch)
+    fresh.restart("cloud")
+    fresh.feed.publish(20)
+    for _ in range(5):
+        fresh.disks["cloud"].faults["open"] = [full()]
+        with pytest.raises(SinkUnavailable):
+            fresh.run("cloud")
+        fresh.feed.client.lpop(keys.queue("cloud"))  # the token that RQ took for this try
+        fresh.deliveries["cloud"].give_back()
+        assert queue_length(fresh.feed.client, "cloud") == 20
+    fresh.run("cloud")
+    assert fresh.holds("cloud")
+
+
 def test_a_process_that_may_not_write_does_not(bench: Bench) -> None:
     bench.feed.publish(3)
 
