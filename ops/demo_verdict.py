@@ -31,7 +31,7 @@ class Verdict:
 
 def judge(ledger: Sequence[dict[str, Any]], logs: Path, cloud: Path) -> Verdict:
     """Every join of the ledger once, in the same order, in every sink; every exact attribution true."""
-    truth = {_identity(join): join for join in ledger}
+    truth = {ledger_join_id(join): join for join in ledger}
     copies = {"json": _json(logs), "csv": _csv(logs), "sqlite": _sqlite(logs), "cloud": _cloud(cloud)}
     problems = []
     for name, copy in copies.items():
@@ -57,7 +57,8 @@ def judge(ledger: Sequence[dict[str, Any]], logs: Path, cloud: Path) -> Verdict:
     return Verdict(len(truth), {name: len(copy) for name, copy in copies.items()}, confidences, confirmed, problems)
 
 
-def _identity(join: dict[str, Any]) -> str:
+def ledger_join_id(join: dict[str, Any]) -> str:
+    """The join id that the record of a join of the sandbox's ledger must have."""
     joined = timestamp(datetime.fromisoformat(join["joined_at"]))
     return join_id(str(join["guild_id"]), str(join["user_id"]), joined)
 

@@ -225,6 +225,10 @@ class Actions:
         await asyncio.sleep(0)
         return join
 
+    async def join_many(self, guild_id: int, count: int, prefix: str, *, code: str | None = None) -> list[Join]:
+        """A burst: so many new users, named `prefix_0`, `prefix_1`, …, join one after the other by the same code."""
+        return [await self.join(guild_id, f"{prefix}_{n}", code=code) for n in range(count)]
+
     async def leave(self, guild_id: int, user_id: int) -> None:
         """A member leaves, with GUILD_MEMBER_REMOVE."""
         member = self.world.leave(self.world.guild(guild_id), user_id)

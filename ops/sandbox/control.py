@@ -116,6 +116,10 @@ class SandboxClient:
         """See `Actions.join`."""
         return self._record("join", guild_id, who, **options)
 
+    def join_many(self, guild_id: int, count: int, prefix: str, **options: Any) -> list[Record]:
+        """See `Actions.join_many`."""
+        return list(self.call("join_many", guild_id, count, prefix, **options))
+
     def leave(self, guild_id: int, user_id: int) -> None:
         """See `Actions.leave`."""
         self.call("leave", guild_id, user_id)
@@ -151,6 +155,10 @@ class SandboxClient:
     def wait_reply(self, reply: Record, *, edits: int = 0, followups: int = 0, files: int = 0) -> Record:
         """The reply when it has so many edits, followups and files: see `Reply.wait_parts`."""
         return self._record("wait_reply", reply["id"], edits=edits, followups=followups, files=files)
+
+    def kick_bot(self, guild_id: int) -> None:
+        """See `Actions.kick_bot`."""
+        self.call("kick_bot", guild_id)
 
     def ledger(self) -> list[Record]:
         """The truth of every join."""

@@ -49,6 +49,7 @@ class ControlRoutes:
                 "expire_invite",
                 "set_vanity",
                 "join",
+                "join_many",
                 "leave",
                 "set_guild_available",
                 "kick_bot",

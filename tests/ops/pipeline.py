@@ -86,13 +86,8 @@ class Pipeline:
         return judge(self.discord.ledger(), self.logs, self.cloud)
 
     def backlogs(self) -> dict[str, int]:
-        """What plain `rq info -u URL` says, with no variable of RQ's set."""
-        command = [str(Path(sys.executable).with_name("rq")), "info", "-u", self.url, "--raw", "--only-queues"]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RQ_")}
-        shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-        rows = [line.split() for line in shown.splitlines() if line.startswith("queue ")]
-        # RQ shows the token of a running job as executing; it is part of the backlog.
-        return {row[1]: int(row[2].rstrip(",")) + int(row[3]) for row in rows}
+        """See `backlogs`."""
+        return backlogs(self.url)
 
     def stop(self) -> None:
         """Ends everything."""
@@ -106,14 +101,38 @@ class Pipeline:
             self.server.wait(timeout=10)
 
 
+def backlogs(url: str) -> dict[str, int]:
+    """What plain `rq info -u URL` says of each queue, with no variable of RQ's set."""
+    command = [str(Path(sys.executable).with_name("rq")), "info", "-u", url, "--raw", "--only-queues"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RQ_")}
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in shown.splitlines() if line.startswith("queue ")]
+    # RQ shows the token of a running job as executing; it is part of the backlog.
+    return {row[1]: int(row[2].rstrip(",")) + int(row[3]) for row in rows}
+
+
+def start_sandbox() -> tuple[subprocess.Popen[bytes], SandboxClient]:
+    """An empty sandbox Discord as a process of its own."""
+    command = [sys.executable, "-m", "ops.sandbox", "--port", "0", "--token", TOKEN]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    address = process.stdout.readline().decode().split()[3].rstrip(";")
+    return process, SandboxClient(address)
+
+
+def stop_sandbox(process: subprocess.Popen[bytes]) -> None:
+    """Ends it."""
+    process.terminate()
+    process.wait(timeout=10)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
 @contextmanager
 def pipeline(folder: Path, prepare: Callable[[SandboxClient], object] = lambda _: None) -> Iterator[Pipeline]:
     """A running pipeline with a sandbox Discord, empty but for what `prepare` does before the first start."""
-    command = [sys.executable, "-m", "ops.sandbox", "--port", "0", "--token", TOKEN]
-    discord = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert discord.stdout is not None
-    address = discord.stdout.readline().decode().split()[3].rstrip(";")
-    running = Pipeline(folder, SandboxClient(address))
+    discord, client = start_sandbox()
+    running = Pipeline(folder, client)
     running.cloud.mkdir()
     try:
         prepare(running.discord)
@@ -121,6 +140,4 @@ def pipeline(folder: Path, prepare: Callable[[SandboxClient], object] = lambda _
         yield running
     finally:
         running.stop()
-        discord.terminate()
-        discord.wait(timeout=10)
-        discord.stdout.close()
+        stop_sandbox(discord)

@@ -1,0 +1,140 @@
+"""Everything goes wrong at once while members keep joining: every join is in every copy once, in order, and proven.
+
+`make chaos KILLS=500 JOINS=50000 SEED=7` runs it longer. What happens is seeded; when it meets whom depends on the
+machine.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+from joins import keys
+from tests.chaos.crowd import Crowd
+from tests.chaos.faults import FAULTS, LASTING
+from tests.chaos.judge import judge
+from tests.chaos.stage import PRODUCER, ROLES, Stage
+from tests.ops.pipeline import backlogs
+
+KILLS = int(os.environ.get("CHAOS_KILLS", "25"))
+CROWD = int(os.environ.get("CHAOS_JOINS", "1500"))
+SEED = int(os.environ.get("CHAOS_SEED", "20251031"))
+ONLY = os.environ.get("CHAOS_FAULTS", "")  # names of faults, with commas between, to look for the cause of one
+WINDOW = 2 * CROWD + 10_000
+DISK_BYTES = (128 << 20) + 40_000 * CROWD
+
+PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between two strokes
+VICTIMS = (1, 1, 2, 3)  # kills in one stroke
+FAULT_SHARE = 0.35  # of the strokes bring a fault besides
+LASTS = (0.5, 6.0)  # seconds that a fault lasts, where it has no time of its own
+DRAIN_SECONDS = 120 + CROWD / 200  # for the backlog, once all is cured
+START_SECONDS = 40.0
+
+
+class Storm:
+    """Kills, and faults that begin and end, several at a time."""
+
+    def __init__(self, stage: Stage, chance: random.Random) -> None:
+        self._stage, self._chance = stage, chance
+        self._going: dict[str, tuple[float, AbstractContextManager[None]]] = {}
+        self._names = [name for name in FAULTS if name in ONLY.split(",")] if ONLY else list(FAULTS)
+        self.seen: list[str] = []
+
+    @property
+    def kills(self) -> int:
+        """How many processes were killed."""
+        return sum(self._stage.kills.values())
+
+    def stroke(self) -> None:
+        """The next thing that goes wrong, and what follows from it for a moment."""
+        chance = self._chance
+        self._cure(time.monotonic())
+        if self._names and chance.random() < FAULT_SHARE:
+            self._begin(chance.choice(self._names))
+        for _ in range(chance.choice(VICTIMS)):
+            self._stage.kill(chance.choice(ROLES), chance)
+        self._stage.state = f", {', '.join(self._going) or 'no fault'} going on"
+        self._stage.run(chance.choice(PAUSES))
+
+    def cure(self) -> None:
+        """Ends every fault."""
+        self._cure(float("inf"))
+
+    def _begin(self, name: str) -> None:
+        if name in self._going:
+            return
+        fault = FAULTS[name](self._stage, self._chance)
+        fault.__enter__()
+        self._going[name] = (time.monotonic() + self._chance.uniform(*LASTING.get(name, LASTS)), fault)
+        self.seen.append(name)
+
+    def _cure(self, now: float) -> None:
+        for name in [name for name, (until, _) in self._going.items() if until <= now]:
+            self._going.pop(name)[1].__exit__(None, None, None)
+
+
+def test_whatever_goes_wrong_every_join_is_in_every_copy_once(tmp_path: Path) -> None:
+    print(f"CHAOS_SEED={SEED}, in {tmp_path}", flush=True)
+    stage = Stage(tmp_path, DISK_BYTES, STREAM_WINDOW=str(WINDOW), MEMBER_SEARCH="no")
+    problems = ["it did not come to a verdict"]
+    try:
+        problems = _through(stage)
+    finally:
+        if problems:
+            print(f"CHAOS_SEED={SEED}: what is left is in {tmp_path}", *stage.reports(), sep="\n", flush=True)
+        stage.close(keep=bool(problems))
+    assert problems == []
+
+
+def _through(stage: Stage) -> list[str]:
+    """The storm, the calm after it, and the verdict."""
+    storm = Storm(stage, random.Random(SEED))
+    stage.start("server")
+    began = time.monotonic()
+    with ExitStack() as calm:
+        crowd = Crowd(
+            stage.discord,
+            random.Random(SEED + 1),
+            lambda: CROWD * min(1.0, (storm.kills + 1) / KILLS),
+            stage.recorded,
+        )
+        stage.run(0)
+        stage.discord.wait_connected(timeout=START_SECONDS)
+        calm.callback(storm.cure)
+        crowd.start()
+        calm.callback(crowd.stop)
+        while storm.kills < KILLS or crowd.joined < CROWD:
+            assert crowd.is_alive(), crowd.fault
+            storm.stroke()
+    stage.alone()
+    lasted, ledger = time.monotonic() - began, stage.discord.ledger()
+    until = time.monotonic() + DRAIN_SECONDS
+    while not stage.is_settled(len(ledger)) and time.monotonic() < until:
+        stage.run(0.5)
+    problems = [] if stage.is_settled(len(ledger)) else [f"not settled after {DRAIN_SECONDS:.0f} s", *stage.reports()]
+    problems += _rest(stage)
+    drained = time.monotonic() - began - lasted
+    stage.end(PRODUCER)
+    for sink in keys.SINKS:
+        stage.end(sink)
+    problems += judge(ledger, stage) + stage.faults()
+    if stage.doubled:
+        problems.append(f"{len(stage.doubled)} joins stood in the stream twice")
+    kills = ", ".join(f"{role} {count}" for role, count in stage.kills.items())
+    faults = ", ".join(f"{name} {storm.seen.count(name)}" for name in FAULTS)
+    print(
+        f"{storm.kills} kills ({kills}) in {lasted:.0f} s, {len(ledger)} joins, {len(stage.recorded)} recorded; "
+        f"faults: {faults}; drained in {drained:.0f} s; {len(problems)} problems",
+        flush=True,
+    )
+    return problems
+
+
+def _rest(stage: Stage) -> list[str]:
+    """What is left in the server that should not be."""
+    left = {"dead letters": stage.client.xlen(keys.DEAD_LETTERS), "refused": stage.client.llen(keys.INBOX_REFUSED)}
+    left |= {f"backlog of {sink} in rq info": count for sink, count in backlogs(stage.url).items()}
+    return [f"{what}: {count}" for what, count in left.items() if count]
