@@ -3,19 +3,26 @@
 The time is kept some minutes behind, because a connection may be dead for that long before anybody notices. That is
 harmless: a join that has a record is not recorded again. It never lies before the first start, so members from
 before it are only ever recorded by `invitelog backfill`.
+
+The times stand in Redis and in a file beside the outbox, so that neither a server that forgot nor a disk that vanished
+takes them away: without them, who joined before the newest record and has none himself would never be looked for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from redis.exceptions import RedisError
 
-from joins import keys
+from joins import durable, keys
+from joins.errors import SinkUnavailable
 from joins.records import moment, timestamp
 from joins.redis_url import Client
 from joins.scripts import text
@@ -32,10 +39,10 @@ GATHER = 0.2  # seconds in which guilds that are newly listened to share a write
 
 
 class Listened:
-    """The times by guild, in memory and in Redis."""
+    """The times by guild, in memory, in Redis, and in the file at `path` where one is given."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, path: Path | None = None) -> None:
+        self._client, self._path = client, path
         self.times: dict[str, datetime] = {}
         self._first = datetime.now(UTC)
         self._listening: set[str] = set()
@@ -47,13 +54,13 @@ class Listened:
         `recorded` is when the newest record was made, if there is any: a server that has forgotten the first start
         shall not hide who joined since then.
         """
-        self._client.hsetnx(keys.LISTENED, FIRST, timestamp(min(recorded or self._first, self._first)))
-        for field, value in self._client.hgetall(keys.LISTENED).items():
-            try:
-                self.times[text(field)] = moment(text(value))
-            except ValueError:
-                log.warning("when guild %s was listened to last cannot be read and is ignored", text(field))
-        self._first = self.times.pop(FIRST, self._first)
+        kept = _parsed(self._read_file())
+        first = min(kept.pop(FIRST, self._first), recorded or self._first, self._first)
+        self._client.hsetnx(keys.LISTENED, FIRST, timestamp(first))
+        server = _parsed({text(field): text(value) for field, value in self._client.hgetall(keys.LISTENED).items()})
+        self._first = server.pop(FIRST, first)
+        self.times = kept | {guild: max(time, kept.get(guild, time)) for guild, time in server.items()}
+        self._write_file()
 
     def since(self, guild_id: str, bot_joined: datetime | None) -> datetime:
         """Who joined after this may have been missed."""
@@ -88,7 +95,40 @@ class Listened:
         if not self._listening:
             return
         times: Any = {guild_id: timestamp(self.times[guild_id]) for guild_id in self._listening}
+        await asyncio.to_thread(self._write_file)
         try:
             await asyncio.to_thread(self._client.hset, keys.LISTENED, mapping=times)
         except RedisError as error:
             log.info("up to when was listened cannot be kept just now: %s", error)
+
+    def _read_file(self) -> Mapping[str, Any]:
+        """What the file says; nothing where there is none, or none that can be read."""
+        if self._path is None or not self._path.exists():
+            return {}
+        try:
+            found = json.loads(self._path.read_bytes())
+            return found if isinstance(found, dict) else {}
+        except (OSError, ValueError) as error:
+            log.warning("%s cannot be read and is ignored: %s", self._path, error)
+            return {}
+
+    def _write_file(self) -> None:
+        """Replaces the file. A full disk is no fault here: Redis has the times too, and the next write makes up."""
+        if self._path is None:
+            return
+        times = {FIRST: timestamp(self._first)} | {guild: timestamp(time) for guild, time in dict(self.times).items()}
+        try:
+            with durable.disk_errors(self._path):
+                durable.replace(self._path, json.dumps(times).encode())
+        except SinkUnavailable as error:
+            log.info("up to when was listened cannot be kept just now: %s", error)
+
+
+def _parsed(fields: Mapping[str, Any]) -> dict[str, datetime]:
+    times = {}
+    for field, value in fields.items():
+        try:
+            times[field] = moment(str(value))
+        except ValueError:
+            log.warning("when guild %s was listened to last cannot be read and is ignored", field)
+    return times

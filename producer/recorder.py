@@ -7,6 +7,8 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from joins.chain import Record, seal
 from joins.durable import FolderLock, folder_id, make_folder
 from joins.errors import InvalidRecord
@@ -34,7 +36,7 @@ class Recorder:
 
     @classmethod
     async def start(cls, settings: Settings, client: Client) -> Recorder:
-        """Waits until this process is the one sequencer. Raises FolderUnusable, SinkUnavailable, redis errors."""
+        """Waits until this process is the one sequencer, and for the server. Raises FolderUnusable, SinkUnavailable."""
         folder = make_folder(settings.invite_logs_dir)
         # The outbox has one writer; and the lease is taken over at once from the same folder, whose lock says that its
         # holder is dead.
@@ -46,7 +48,7 @@ class Recorder:
             outbox = Outbox(folder / "outbox" / "outbox.jsonl")
             lease = Lease(client, "sequencer", folder_id(folder))
             publishing = Publishing(client, outbox, settings, lease)
-            while not await asyncio.to_thread(publishing.start):
+            while not await _is_sequencer(publishing):
                 told = await _wait_for_other(told or publishing.trouble is not None)
         except BaseException:
             lock.release()
@@ -102,6 +104,19 @@ class Recorder:
     async def staff_name(self, guild_id: str, staff_id: str) -> str | None:
         """The name under which a staff member is registered, or None."""
         return self.registry.name(guild_id, staff_id)
+
+
+async def _is_sequencer(publishing: Publishing) -> bool:
+    """Whether another producer is not; asks until the server answers, as it may die between two of our questions."""
+    told = False
+    while True:
+        try:
+            return await asyncio.to_thread(publishing.start)
+        except RedisError as error:
+            if not told:
+                _log.warning("the Redis server does not answer (%s); this producer begins when it does", error)
+            told = True
+            await asyncio.sleep(TAKE_OVER)
 
 
 async def _wait_for_other(told: bool) -> bool:

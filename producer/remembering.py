@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 from redis.exceptions import RedisError
 
@@ -26,9 +27,10 @@ RETRY = 1.0  # seconds between tries while Redis is away
 class Remembering:
     """One for all guilds. It is read before the gateway is asked for anything."""
 
-    def __init__(self, client: Client, recorder: Recorder) -> None:
+    def __init__(self, client: Client, recorder: Recorder, folder: Path) -> None:
+        """`folder`: the log folder, where a copy of what is needed most is kept beside the outbox."""
         self._client, self._recorder = client, recorder
-        self.listened = Listened(client)
+        self.listened = Listened(client, folder / "outbox" / "listened.json")
         self._evidence: Mapping[str, Evidence] = {}
         self._store = EvidenceStore(client)
         self._tasks: list[asyncio.Task[None]] = []

@@ -81,7 +81,9 @@ class Stage:
         if process.poll() is None:
             process.kill()
             self.kills[role] += 1
-        process.wait()
+            process.wait()
+        else:
+            self.ends[role, process.returncode] += 1
         if role == PRODUCER and not self.running[role]:
             # Nobody can resume the session of a dead process; the sandbox need not keep its events.
             self.discord.drop_gateway(resumable=False)

@@ -28,9 +28,9 @@ DISK_BYTES = (128 << 20) + 40_000 * CROWD
 
 PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between two strokes
 VICTIMS = (1, 1, 2, 3)  # kills in one stroke
-FAULT_SHARE = 0.35  # of the strokes bring a fault besides
+FAULT_SHARE = 0.6  # of the strokes bring a fault besides
 LASTS = (0.5, 6.0)  # seconds that a fault lasts, where it has no time of its own
-DRAIN_SECONDS = 120 + CROWD / 200  # for the backlog, once all is cured
+STUCK_SECONDS = 75.0  # without any progress after all is cured; a copy may wait half a minute between two tries
 START_SECONDS = 40.0
 
 
@@ -41,6 +41,7 @@ class Storm:
         self._stage, self._chance = stage, chance
         self._going: dict[str, tuple[float, AbstractContextManager[None]]] = {}
         self._names = [name for name in FAULTS if name in ONLY.split(",")] if ONLY else list(FAULTS)
+        self._bag: list[str] = []  # names still to come, so that even a short storm has most faults
         self.seen: list[str] = []
 
     @property
@@ -53,7 +54,7 @@ class Storm:
         chance = self._chance
         self._cure(time.monotonic())
         if self._names and chance.random() < FAULT_SHARE:
-            self._begin(chance.choice(self._names))
+            self._begin(self._next())
         for _ in range(chance.choice(VICTIMS)):
             self._stage.kill(chance.choice(ROLES), chance)
         self._stage.state = f", {', '.join(self._going) or 'no fault'} going on"
@@ -62,6 +63,11 @@ class Storm:
     def cure(self) -> None:
         """Ends every fault."""
         self._cure(float("inf"))
+
+    def _next(self) -> str:
+        if not self._bag:
+            self._bag = self._chance.sample(self._names, len(self._names))
+        return self._bag.pop()
 
     def _begin(self, name: str) -> None:
         if name in self._going:
@@ -84,7 +90,9 @@ def test_whatever_goes_wrong_every_join_is_in_every_copy_once(tmp_path: Path) ->
         problems = _through(stage)
     finally:
         if problems:
-            print(f"CHAOS_SEED={SEED}: what is left is in {tmp_path}", *stage.reports(), sep="\n", flush=True)
+            print(
+                f"CHAOS_SEED={SEED}: what is left is in {tmp_path}", *problems, *stage.reports(), sep="\n", flush=True
+            )
         stage.close(keep=bool(problems))
     assert problems == []
 
@@ -111,10 +119,8 @@ def _through(stage: Stage) -> list[str]:
             storm.stroke()
     stage.alone()
     lasted, ledger = time.monotonic() - began, stage.discord.ledger()
-    until = time.monotonic() + DRAIN_SECONDS
-    while not stage.is_settled(len(ledger)) and time.monotonic() < until:
-        stage.run(0.5)
-    problems = [] if stage.is_settled(len(ledger)) else [f"not settled after {DRAIN_SECONDS:.0f} s", *stage.reports()]
+    settled = _wait_until_settled(stage, len(ledger))
+    problems = [] if settled else ["not settled", *stage.reports()]
     problems += _rest(stage)
     drained = time.monotonic() - began - lasted
     stage.end(PRODUCER)
@@ -131,6 +137,16 @@ def _through(stage: Stage) -> list[str]:
         flush=True,
     )
     return problems
+
+
+def _wait_until_settled(stage: Stage, joins: int) -> bool:
+    """Whether all is recorded and at rest; gives up when nothing has moved for a while."""
+    moved, state = time.monotonic(), ""
+    while not (settled := stage.is_settled(joins)) and time.monotonic() < moved + STUCK_SECONDS:
+        stage.run(0.5)
+        if state != (now := f"{len(stage.recorded)}{stage.state}"):
+            moved, state = time.monotonic(), now
+    return settled
 
 
 def _rest(stage: Stage) -> list[str]:

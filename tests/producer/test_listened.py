@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,41 @@ def test_nobody_is_missed_from_before_the_bot_was_added(redis_client: Client) ->
 
 def test_a_server_that_forgot_begins_at_the_newest_record(redis_client: Client) -> None:
     assert loaded(redis_client, LONG_AGO).since("1", None) == LONG_AGO
+
+
+async def test_a_server_that_forgot_takes_no_time_away(redis_client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "listened.json"
+    times = Listened(redis_client, path)
+    times.load(None)
+    first, heard = times.since("2", None), datetime.now(UTC) + timedelta(seconds=1)
+    times.begin("1", heard)
+    await times.write()
+    redis_client.flushall()
+    again = Listened(redis_client, path)
+    again.load(heard + timedelta(hours=1))  # the newest record is later than a join that nobody has looked for yet
+    assert (again.since("1", None), again.since("2", None)) == (heard, first)
+    assert redis_client.hget(keys.LISTENED, FIRST) == timestamp(first).encode()
+
+
+def test_of_two_times_of_a_guild_the_later_one_counts(redis_client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "listened.json"
+    earlier, later = timestamp(LONG_AGO), timestamp(LONG_AGO + timedelta(days=1))
+    path.write_text(json.dumps({FIRST: earlier, "1": earlier, "2": later}))
+    redis_client.hset(keys.LISTENED, mapping={FIRST: earlier, "1": later, "2": earlier})
+    times = Listened(redis_client, path)
+    times.load(None)
+    assert {timestamp(times.since(guild, None)) for guild in ("1", "2")} == {later}
+
+
+@pytest.mark.parametrize("found", [b"", b"{", b"[]", b'{"first": 7}'])
+def test_a_file_that_cannot_be_read_is_no_reason_not_to_start(
+    redis_client: Client, tmp_path: Path, found: bytes
+) -> None:
+    path = tmp_path / "listened.json"
+    path.write_bytes(found)
+    times = Listened(redis_client, path)
+    times.load(LONG_AGO)
+    assert times.since("1", None) == LONG_AGO
 
 
 async def test_the_time_moves_on_while_listening_a_margin_behind_and_never_back(

@@ -1,0 +1,200 @@
+"""Two consumers of a sink at once, as in every deploy: one works, the other takes over, nothing is written twice.
+
+`make writers N=60` lets it go on for that many seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from factories import Feed, queue_length
+from processes import ROOT, plain_environment, until
+from sink_kinds import LOCAL
+
+from joins import keys, lease, process_report
+from joins.records import CHANGES, JOINS
+from joins.redis_url import Client
+from joins.scripts import text
+from ops.overview import look
+
+SECONDS = float(os.environ.get("WRITERS_SECONDS", "4"))
+SEED = int(os.environ.get("WRITERS_SEED", "20251031"))
+TAKE_OVER = 10.0  # seconds within which the one who waits shall have taken over: the promise
+ONE_HOST, TWO_HOSTS = keys.SINKS, ("cloud",)  # which sinks both want; on two hosts only the cloud is the same for both
+
+
+class Hosts:
+    """Consumers that share a server and a cloud, on one host (one log folder) or on two."""
+
+    def __init__(self, client: Client, url: str, folder: Path, count: int) -> None:
+        self.client, self.folder = client, folder
+        self.folders = [folder / f"host{number}" for number in range(count)]
+        for path in self.folders:
+            path.mkdir()
+        self._environment = plain_environment() | {
+            "REDIS_URL": url, "CLOUD_BACKUP_URL": (folder / "cloud").as_uri(),
+        }  # fmt: skip
+        self.running: dict[int, tuple[str, int, subprocess.Popen[bytes]]] = {}  # by process id: sink, host
+
+    def start(self, sink: str, host: int) -> int:
+        """One more consumer; gives its process id."""
+        folder = self.folders[host % len(self.folders)]
+        with (self.folder / "said").open("ab") as said:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "consumers", sink], cwd=ROOT, stdout=said, stderr=said,
+                env=self._environment | {"INVITE_LOGS_DIR": str(folder)},
+            )  # fmt: skip
+        self.running[process.pid] = (sink, host, process)
+        return process.pid
+
+    def writer(self, sink: str) -> int:
+        """The process id of the one that holds the sink's lease; 0 when nobody does."""
+        value = self.client.get(keys.lease(sink))
+        return int(text(value).split("|")[1].rpartition(":")[2]) if value else 0
+
+    def other(self, sink: str, pid: int) -> int:
+        """The process id of the second consumer of a sink."""
+        (other,) = (one for one, (name, _, _) in self.running.items() if name == sink and one != pid)
+        return other
+
+    def signal(self, pid: int, number: signal.Signals) -> None:
+        self.running[pid][2].send_signal(number)
+
+    def kill(self, pid: int) -> int:
+        """kill -9; gives the host on which it was."""
+        _, host, process = self.running.pop(pid)
+        process.kill()
+        process.wait()
+        return host
+
+    def drained(self, sinks: tuple[str, ...]) -> bool:
+        overview = look(self.client)
+        return all(not queue_length(self.client, sink) and not overview.sinks[sink].backlog for sink in sinks)
+
+    def assert_whole(self, sinks: tuple[str, ...], feed: Feed) -> None:
+        """Each record once, in order, under the same hashes as in any other copy."""
+        for sink in sinks:
+            copy = LOCAL[sink](self.folder if sink == "cloud" else self.folders[0])
+            for log in (JOINS, CHANGES):
+                assert copy.read(log) == feed.chain(log), (sink, log)
+
+    def end(self) -> None:
+        for pid in list(self.running):
+            self.kill(pid)
+
+
+@pytest.fixture(params=[(1, ONE_HOST), (2, TWO_HOSTS)], ids=["one host", "two hosts"])
+def both(
+    request: pytest.FixtureRequest, redis_client: Client, server_url: str, tmp_path: Path
+) -> Iterator[tuple[Hosts, tuple[str, ...], Feed]]:
+    """Two consumers of each sink, the first of them at work, and who feeds them."""
+    count, sinks = request.param
+    hosts, feed = Hosts(redis_client, server_url, tmp_path, count), Feed(redis_client)
+    try:
+        for host in range(2):
+            for sink in sinks:
+                hosts.start(sink, host)
+            until(lambda: all(hosts.writer(sink) for sink in sinks), what="nobody took the lease")
+        yield hosts, sinks, feed
+    finally:
+        hosts.end()
+
+
+def test_one_works_the_other_takes_over_when_it_is_killed_and_no_record_is_there_twice(
+    both: tuple[Hosts, tuple[str, ...], Feed],
+) -> None:
+    hosts, sinks, feed = both
+    dice, end, deaths = random.Random(SEED), time.monotonic() + SECONDS, 0
+    while time.monotonic() < end or not deaths:
+        feed.publish(dice.randint(1, 100))
+        feed.publish(dice.randint(0, 3), CHANGES)
+        time.sleep(dice.random() * 0.1)
+        if dice.random() < 0.1:
+            sink = dice.choice(sinks)
+            writer = hosts.writer(sink)
+            if writer not in hosts.running:  # the one before is dead, and its lease has not run out
+                continue
+            successor = hosts.other(sink, writer)
+            host = hosts.kill(writer)
+            until(lambda: hosts.writer(sink) == successor, TAKE_OVER, f"the second {sink} consumer did not take over")  # noqa: B023
+            hosts.start(sink, host)
+            deaths += 1
+    until(lambda: hosts.drained(sinks), 40, "the backlog was not delivered")
+    hosts.assert_whole(sinks, feed)
+
+
+def test_a_writer_that_wakes_after_its_lease_ran_out_writes_nothing(
+    redis_client: Client, server_url: str, tmp_path: Path
+) -> None:
+    hosts, feed = Hosts(redis_client, server_url, tmp_path, 2), Feed(redis_client)
+    dice, end = random.Random(SEED), time.monotonic() + SECONDS
+    try:
+        hosts.start("cloud", 0)
+        hosts.start("cloud", 1)
+        until(lambda: hosts.writer("cloud"))
+        sleeper = 0
+        while time.monotonic() < end or not sleeper:
+            sleeper = hosts.writer("cloud")
+            successor = hosts.other("cloud", sleeper)
+            for _ in range(dice.randint(1, 20)):  # it falls asleep in the middle of its work
+                feed.publish(dice.randint(1, 100))
+            hosts.signal(sleeper, signal.SIGSTOP)
+            until(lambda: hosts.writer("cloud") == successor, TAKE_OVER, "nobody took over from who sleeps")  # noqa: B023
+            feed.publish(50)
+            until(lambda: hosts.drained(("cloud",)), 40)
+            noticed = said_so(tmp_path)
+            hosts.signal(sleeper, signal.SIGCONT)
+            feed.publish(50)
+            until(lambda: said_so(tmp_path) > noticed, what="who slept did not notice that its lease ran out")  # noqa: B023
+            feed.publish(50)
+            until(lambda: hosts.drained(("cloud",)), 40)
+            assert hosts.writer("cloud") == successor
+            hosts.assert_whole(("cloud",), feed)
+    finally:
+        hosts.end()
+
+
+def said_so(folder: Path) -> int:
+    return (folder / "said").read_text().count("the lease of cloud ran out")
+
+
+def test_a_sleeping_writer_keeps_its_folder_to_itself_and_status_says_that_the_sink_is_down(
+    redis_client: Client, server_url: str, tmp_path: Path
+) -> None:
+    hosts, feed = Hosts(redis_client, server_url, tmp_path, 1), Feed(redis_client)
+    sinks = keys.SINKS
+    try:
+        for sink in (*sinks, *sinks):
+            hosts.start(sink, 0)
+        feed.publish(50)
+        until(lambda: hosts.drained(sinks) and len(process_report.read(redis_client, sinks)) == len(sinks))
+        sleepers = {sink: hosts.writer(sink) for sink in sinks}
+        for sleeper in sleepers.values():
+            hosts.signal(sleeper, signal.SIGSTOP)
+        feed.publish(50)
+        for sink in sinks:
+            assert 0 < redis_client.ttl(keys.process(sink)) <= process_report.EXPIRES_AFTER
+            redis_client.pexpire(keys.process(sink), 1)  # as if that time were over
+        until(lambda: not any(hosts.writer(sink) for sink in sinks), 2 * lease.TTL, "a sleeper's lease did not run out")
+        assert {view.state for view in look(redis_client).sinks.values()} == {"down"}
+        assert {view.backlog for view in look(redis_client).sinks.values()} == {50}
+
+        for sink in ("json", "cloud"):  # those two wake: nobody has written meanwhile, and they go on
+            hosts.signal(sleepers[sink], signal.SIGCONT)
+            until(lambda: hosts.writer(sink) == sleepers[sink], what="who woke did not go on")  # noqa: B023
+        for sink in ("csv", "sqlite"):  # and those are killed in their sleep
+            successor = hosts.other(sink, sleepers[sink])
+            hosts.kill(sleepers[sink])
+            until(lambda: hosts.writer(sink) == successor, TAKE_OVER, "nobody took over from who died asleep")  # noqa: B023
+        until(lambda: hosts.drained(sinks))
+        hosts.assert_whole(sinks, feed)
+    finally:
+        hosts.end()
