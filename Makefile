@@ -9,7 +9,7 @@ UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test histories raid kills lint lock clean
+.PHONY: help demo run test histories raid kills chaos writers lint lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,13 @@ raid: .venv/.dev  ## 1,000 joins in ten seconds against a sandbox Discord, with 
 
 kills: .venv/.dev  ## Kills the producer N times (default 200) at random moments of a guild's history, and judges the logs
 	@KILLS=$(N) $(BIN)/python -m pytest tests/producer/test_killed.py --capture=tee-sys
+
+chaos: .venv/.dev  ## Everything goes wrong at once, KILLS=500 kills and JOINS=50000 joins long (SEED=… for the same again)
+	@CHAOS_KILLS=$(or $(KILLS),500) CHAOS_JOINS=$(or $(JOINS),50000) CHAOS_SEED=$(or $(SEED),$$(date +%s)) \
+		$(BIN)/python -m pytest tests/chaos --capture=tee-sys
+
+writers: .venv/.dev  ## Two producers and two consumers of each sink at once, for a minute each
+	@WRITERS_SECONDS=60 $(BIN)/python -m pytest tests/producer/test_two_producers.py tests/consumers/test_two_consumers.py
 
 lint: .venv/.dev  ## Style and strict types
 	@$(BIN)/ruff check .

@@ -102,6 +102,8 @@ class Consumer:
     def say(self, state: str, reason: str | None = None) -> None:
         """What the next report says; the keeper sends it."""
         if (state, reason) != (self._report.state, self._report.reason):
+            if state == "waiting":
+                _log.warning("%s", reason)
             since = self.outage.since or time.time()
             self._report = Report(self.sink, state, reason, since, started=self._report.started)
 

@@ -16,7 +16,7 @@ from joins import keys
 from tests.chaos.crowd import Crowd
 from tests.chaos.faults import FAULTS, LASTING
 from tests.chaos.judge import judge
-from tests.chaos.stage import PRODUCER, ROLES, Stage
+from tests.chaos.stage import PRODUCER, SERVER, Stage
 from tests.ops.pipeline import backlogs
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "25"))
@@ -27,7 +27,8 @@ WINDOW = 2 * CROWD + 10_000
 DISK_BYTES = (128 << 20) + 40_000 * CROWD
 
 PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between two strokes
-VICTIMS = (1, 1, 2, 3)  # kills in one stroke
+AT_ONCE = (1, 1, 2, 3)  # kills in one stroke
+VICTIMS = (SERVER, PRODUCER, *keys.SINKS, *keys.SINKS)
 FAULT_SHARE = 0.6  # of the strokes bring a fault besides
 LASTS = (0.5, 6.0)  # seconds that a fault lasts, where it has no time of its own
 STUCK_SECONDS = 75.0  # without any progress after all is cured; a copy may wait half a minute between two tries
@@ -55,8 +56,8 @@ class Storm:
         self._cure(time.monotonic())
         if self._names and chance.random() < FAULT_SHARE:
             self._begin(self._next())
-        for _ in range(chance.choice(VICTIMS)):
-            self._stage.kill(chance.choice(ROLES), chance)
+        for _ in range(chance.choice(AT_ONCE)):
+            self._stage.kill(chance.choice(VICTIMS), chance)
         self._stage.state = f", {', '.join(self._going) or 'no fault'} going on"
         self._stage.run(chance.choice(PAUSES))
 
@@ -100,7 +101,7 @@ def test_whatever_goes_wrong_every_join_is_in_every_copy_once(tmp_path: Path) ->
 def _through(stage: Stage) -> list[str]:
     """The storm, the calm after it, and the verdict."""
     storm = Storm(stage, random.Random(SEED))
-    stage.start("server")
+    stage.start(SERVER)
     began = time.monotonic()
     with ExitStack() as calm:
         crowd = Crowd(

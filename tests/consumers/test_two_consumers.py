@@ -1,6 +1,6 @@
 """Two consumers of a sink at once, as in every deploy: one works, the other takes over, nothing is written twice.
 
-`make writers N=60` lets it go on for that many seconds.
+`make writers` lets it go on for a minute.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ops.overview import look
 SECONDS = float(os.environ.get("WRITERS_SECONDS", "4"))
 SEED = int(os.environ.get("WRITERS_SEED", "20251031"))
 TAKE_OVER = 10.0  # seconds within which the one who waits shall have taken over: the promise
+WAITS, RAN_OUT = "another consumer of this sink is at work", "the lease of cloud ran out"
 ONE_HOST, TWO_HOSTS = keys.SINKS, ("cloud",)  # which sinks both want; on two hosts only the cloud is the same for both
 
 
@@ -43,16 +44,18 @@ class Hosts:
             "REDIS_URL": url, "CLOUD_BACKUP_URL": (folder / "cloud").as_uri(),
         }  # fmt: skip
         self.running: dict[int, tuple[str, int, subprocess.Popen[bytes]]] = {}  # by process id: sink, host
+        self._said: dict[int, Path] = {}
 
     def start(self, sink: str, host: int) -> int:
         """One more consumer; gives its process id."""
         folder = self.folders[host % len(self.folders)]
-        with (self.folder / "said").open("ab") as said:
+        path = self.folder / f"said-{len(self._said)}"
+        with path.open("wb") as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "consumers", sink], cwd=ROOT, stdout=said, stderr=said,
                 env=self._environment | {"INVITE_LOGS_DIR": str(folder)},
             )  # fmt: skip
-        self.running[process.pid] = (sink, host, process)
+        self.running[process.pid], self._said[process.pid] = (sink, host, process), path
         return process.pid
 
     def writer(self, sink: str) -> int:
@@ -64,6 +67,26 @@ class Hosts:
         """The process id of the second consumer of a sink."""
         (other,) = (one for one, (name, _, _) in self.running.items() if name == sink and one != pid)
         return other
+
+    def said(self, pid: int, what: str) -> int:
+        """How often a process has said that."""
+        return self._said[pid].read_text().count(what)
+
+    def wait_second(self, sink: str) -> tuple[int, int]:
+        """The process ids of who works and of who waits, once the latter says so."""
+        until(lambda: self.writer(sink) in self.running, what="nobody has the lease")
+        writer = self.writer(sink)
+        waiting = self.other(sink, writer)
+        until(lambda: self.said(waiting, WAITS), what="the second consumer does not wait")
+        return writer, waiting
+
+    def wait_taken_over(self, sink: str, successor: int) -> None:
+        """Until the successor has the lease: within the time that is promised."""
+        until(lambda: self.writer(sink) == successor, TAKE_OVER, f"the second {sink} consumer did not take over")
+
+    def wait_said(self, pid: int, what: str, times: int) -> None:
+        """Until a process has said that so often."""
+        until(lambda: self.said(pid, what) >= times, what=f"it did not say that {what}")
 
     def signal(self, pid: int, number: signal.Signals) -> None:
         self.running[pid][2].send_signal(number)
@@ -99,10 +122,8 @@ def both(
     count, sinks = request.param
     hosts, feed = Hosts(redis_client, server_url, tmp_path, count), Feed(redis_client)
     try:
-        for host in range(2):
-            for sink in sinks:
-                hosts.start(sink, host)
-            until(lambda: all(hosts.writer(sink) for sink in sinks), what="nobody took the lease")
+        for sink in (*sinks, *sinks):
+            hosts.start(sink, len(hosts.running) // len(sinks))
         yield hosts, sinks, feed
     finally:
         hosts.end()
@@ -119,12 +140,9 @@ def test_one_works_the_other_takes_over_when_it_is_killed_and_no_record_is_there
         time.sleep(dice.random() * 0.1)
         if dice.random() < 0.1:
             sink = dice.choice(sinks)
-            writer = hosts.writer(sink)
-            if writer not in hosts.running:  # the one before is dead, and its lease has not run out
-                continue
-            successor = hosts.other(sink, writer)
+            writer, successor = hosts.wait_second(sink)
             host = hosts.kill(writer)
-            until(lambda: hosts.writer(sink) == successor, TAKE_OVER, f"the second {sink} consumer did not take over")  # noqa: B023
+            hosts.wait_taken_over(sink, successor)
             hosts.start(sink, host)
             deaths += 1
     until(lambda: hosts.drained(sinks), 40, "the backlog was not delivered")
@@ -139,31 +157,25 @@ def test_a_writer_that_wakes_after_its_lease_ran_out_writes_nothing(
     try:
         hosts.start("cloud", 0)
         hosts.start("cloud", 1)
-        until(lambda: hosts.writer("cloud"))
         sleeper = 0
         while time.monotonic() < end or not sleeper:
-            sleeper = hosts.writer("cloud")
-            successor = hosts.other("cloud", sleeper)
+            sleeper, successor = hosts.wait_second("cloud")
             for _ in range(dice.randint(1, 20)):  # it falls asleep in the middle of its work
                 feed.publish(dice.randint(1, 100))
             hosts.signal(sleeper, signal.SIGSTOP)
-            until(lambda: hosts.writer("cloud") == successor, TAKE_OVER, "nobody took over from who sleeps")  # noqa: B023
+            hosts.wait_taken_over("cloud", successor)
             feed.publish(50)
             until(lambda: hosts.drained(("cloud",)), 40)
-            noticed = said_so(tmp_path)
+            noticed = hosts.said(sleeper, RAN_OUT)
             hosts.signal(sleeper, signal.SIGCONT)
             feed.publish(50)
-            until(lambda: said_so(tmp_path) > noticed, what="who slept did not notice that its lease ran out")  # noqa: B023
+            hosts.wait_said(sleeper, RAN_OUT, noticed + 1)
             feed.publish(50)
             until(lambda: hosts.drained(("cloud",)), 40)
             assert hosts.writer("cloud") == successor
             hosts.assert_whole(("cloud",), feed)
     finally:
         hosts.end()
-
-
-def said_so(folder: Path) -> int:
-    return (folder / "said").read_text().count("the lease of cloud ran out")
 
 
 def test_a_sleeping_writer_keeps_its_folder_to_itself_and_status_says_that_the_sink_is_down(
@@ -174,9 +186,9 @@ def test_a_sleeping_writer_keeps_its_folder_to_itself_and_status_says_that_the_s
     try:
         for sink in (*sinks, *sinks):
             hosts.start(sink, 0)
+        sleepers = {sink: hosts.wait_second(sink)[0] for sink in sinks}
         feed.publish(50)
         until(lambda: hosts.drained(sinks) and len(process_report.read(redis_client, sinks)) == len(sinks))
-        sleepers = {sink: hosts.writer(sink) for sink in sinks}
         for sleeper in sleepers.values():
             hosts.signal(sleeper, signal.SIGSTOP)
         feed.publish(50)
@@ -189,11 +201,11 @@ def test_a_sleeping_writer_keeps_its_folder_to_itself_and_status_says_that_the_s
 
         for sink in ("json", "cloud"):  # those two wake: nobody has written meanwhile, and they go on
             hosts.signal(sleepers[sink], signal.SIGCONT)
-            until(lambda: hosts.writer(sink) == sleepers[sink], what="who woke did not go on")  # noqa: B023
+            hosts.wait_taken_over(sink, sleepers[sink])
         for sink in ("csv", "sqlite"):  # and those are killed in their sleep
             successor = hosts.other(sink, sleepers[sink])
             hosts.kill(sleepers[sink])
-            until(lambda: hosts.writer(sink) == successor, TAKE_OVER, "nobody took over from who died asleep")  # noqa: B023
+            hosts.wait_taken_over(sink, successor)
         until(lambda: hosts.drained(sinks))
         hosts.assert_whole(sinks, feed)
     finally:
