@@ -75,7 +75,7 @@ def data_deleted(stage: Stage, chance: random.Random) -> Iterator[None]:
 @contextmanager
 def file_cut(stage: Stage, chance: random.Random) -> Iterator[None]:
     """A sink's file ends somewhere in the middle; another copy is whole."""
-    sink = chance.choice(("json", "csv"))
+    sink = chance.choice(("json", "csv", "sqlite"))
     if can_lose(stage, sink):
         truncate(stage, sink, chance)
     yield

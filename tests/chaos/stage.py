@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -31,7 +30,6 @@ ROLES = (SERVER, PRODUCER, *keys.SINKS)
 RESTART_SECONDS = 0.3  # from an end that nobody ordered to the next start
 SAY_EVERY = 5.0  # seconds between two lines of progress
 BATCH = 1000  # entries of the stream read at once
-MEMORY = "1gb"  # the server's: the stream is wider here than a user's
 
 
 class Stage:
@@ -65,7 +63,7 @@ class Stage:
     def start(self, role: str) -> subprocess.Popen[bytes]:
         """Starts one more of a role."""
         if role == SERVER:
-            command = [*embedded.command(self.logs), "--maxmemory", MEMORY]
+            command = embedded.command(self.logs)
         else:
             command = [sys.executable, "-m", *([role] if role == PRODUCER else ["consumers", role])]
         with (self.folder / f"{role}.out").open("ab") as output:
@@ -187,8 +185,3 @@ class Stage:
         self.client.close()
         stop_sandbox(self._sandbox)
         self.disk.close(keep)
-
-
-def file_names(folder: Path) -> list[str]:
-    """What is in a folder, for messages."""
-    return sorted(os.listdir(folder))
