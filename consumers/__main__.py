@@ -40,7 +40,9 @@ def _work(consumer: Consumer, server: str) -> None:
         if consumer.take():
             SinkWorker(consumer).serve()
         else:
-            consumer.say("waiting", "another consumer of this sink is at work; this one takes over when it ends")
+            consumer.say(
+                "waiting", "another process has this sink, a consumer or a command; this one takes over when it ends"
+            )
             consumer.stopping.wait(RETRY_SECONDS)
     except LeaseLost as error:
         _log.warning("%s", error)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from joins.chain import Record
-from joins.cloud import segments
+from joins.cloud import generations, segments
 from joins.cloud.bucket import Bucket
 from joins.errors import HeadMoved, LogDamaged
 from joins.records import LOGS
@@ -29,9 +29,13 @@ class _End:
 class CloudBackup:
     """A bucket, or a folder of one, in S3, GCS, Azure, or on disk."""
 
-    def __init__(self, url: str) -> None:
-        """Opens the store and finds each log's end. Raises SinkUnavailable with the store's own reason, LogDamaged."""
+    def __init__(self, url: str, prefix: str | None = None) -> None:
+        """Opens the store and finds each log's end; `prefix`: of the generation, the one that counts by default.
+
+        Raises SinkUnavailable with the store's own reason, LogDamaged.
+        """
         self._bucket = Bucket(url, make=True)
+        self._prefix = generations.current(self._bucket) if prefix is None else prefix
         self._ends = {log: self._find_end(log) for log in LOGS}
 
     def head(self, log: str) -> Head:
@@ -41,7 +45,7 @@ class CloudBackup:
     def write(self, log: str, batch: Sequence[Record]) -> None:
         """See Sink."""
         end = self._ends[log]
-        name = segments.object_name(log, end.position)
+        name = segments.object_name(log, end.position, self._prefix)
         data = segments.encode(log, end.position, end.name, end.head[1], batch)
         if end.name is not None and not self._bucket.has(end.name):
             # To go on here would leave a hole that nobody sees before the backup is needed.
@@ -56,11 +60,11 @@ class CloudBackup:
         """See Sink. The store keeps nothing open that needs closing."""
 
     def _find_end(self, log: str) -> _End:
-        names = segments.names(self._bucket, log)
+        names = segments.names(self._bucket, log, self._prefix)
         if not names:
             return _End(empty_head(log), 0)
         last = segments.read(self._bucket, names[-1])
-        for needed in (segments.object_name(log, 0), last.previous):
+        for needed in (segments.object_name(log, 0, self._prefix), last.previous):
             if needed is not None and needed not in names:
                 raise LogDamaged(
                     f"{self._bucket.shown}/{needed} is gone, so this backup lacks records, and nothing was added to "

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from consumers.delivery import Delivery
 from consumers.filling import Filling
+from consumers.holding import claim_of
 from consumers.outage import Outage
 from consumers.sink import opener
 from joins import process_report, tokens
@@ -38,6 +39,7 @@ class Consumer:
         self.outage = Outage()
         self._cleared = False
         self._lock = FolderLock(folder, sink)
+        self._claim = claim_of(folder, sink)
         self._locked = False
         self._lease = Lease(self.client, sink, folder_id(folder))
         open_sink = opener(sink)
@@ -67,6 +69,8 @@ class Consumer:
 
     def take(self) -> bool:
         """Whether this process is the sink's one writer now. Raises redis errors."""
+        if self._claim.taken:
+            return False
         if not self._locked:
             self._locked = self._lock.acquire()
         return self._locked and self._lease.acquire()
@@ -78,6 +82,7 @@ class Consumer:
         Raises LeaseLost, and redis errors when the server is away.
         """
         try:
+            self._step_aside()
             self._delivery.run(lambda: not self.stopping.is_set())
             self._recovered()
             return 0.0
@@ -89,6 +94,7 @@ class Consumer:
     def look_around(self) -> int:
         """Sets the queue right where it was disturbed (`rq empty`, a lost server); gives the backlog."""
         try:
+            self._step_aside()
             backlog = self._delivery.backlog()
         except (LeaseLost, RedisError):
             raise
@@ -98,6 +104,15 @@ class Consumer:
         if backlog == 0:
             self._recovered()
         return backlog
+
+    def _step_aside(self) -> None:
+        """Lets go of the sink for a command that asks for it. Raises LeaseLost then."""
+        if self._claim.taken:
+            self._delivery.close()
+            self._lease.release()
+            self._lock.release()
+            self._locked = False
+            raise LeaseLost(f"a command works on the {self.sink} sink; this consumer goes on after it")
 
     def say(self, state: str, reason: str | None = None) -> None:
         """What the next report says; the keeper sends it."""

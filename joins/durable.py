@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -107,6 +108,26 @@ def move_aside(path: Path, why: str, endings: Sequence[str] = ("",)) -> Path:
     return aside
 
 
+def swap_in(new: Path, path: Path, why: str, endings: Sequence[str] = ()) -> Path | None:
+    """Puts the file `new` in the place of `path`, and keeps the old one aside; gives the name that it has then.
+
+    There is no moment without a file at `path`. Files beside the old one with the given endings go aside with it.
+    """
+    aside = _aside(path, why) if path.exists() else None
+    if aside is not None:
+        try:
+            os.link(path, aside)
+        except OSError:  # a file system without links
+            shutil.copy2(path, aside)
+        for ending in endings:
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+        sync_folder(path.parent)
+    new.replace(path)
+    sync_folder(path.parent)
+    return aside
+
+
 def _aside(path: Path, why: str) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     return path.with_name(f"{path.name}.{why}-{stamp}")
@@ -127,6 +148,21 @@ class FolderLock:
     def __init__(self, folder: Path, name: str) -> None:
         self._path = folder / f".{name}.lock"
         self._descriptor: int | None = None
+
+    @property
+    def taken(self) -> bool:
+        """Whether some process holds the lock, this object included."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def acquire(self) -> bool:
         """Whether this process now holds the lock. Never waits."""

@@ -17,6 +17,8 @@ from joins import event_id
 from joins.chain import Record
 from joins.durable import file_lock
 
+_STEP = 1 << 20  # bytes counted at once
+
 
 class LogReader:
     """A view of the file as it was when opened. Use as a context manager."""
@@ -51,6 +53,13 @@ class LogReader:
     def __iter__(self) -> Iterator[Record]:
         """Every record, oldest first."""
         return self.after(event_id.ZERO)
+
+    def count(self) -> int:
+        """How many records there are: a pass over the bytes, none of which is looked into."""
+        if self._end <= self._begin:
+            return 0
+        steps = range(self._begin, self._end, _STEP)
+        return 1 + sum(self._map[start : min(start + _STEP, self._end)].count(b"\n") for start in steps)
 
     def backward(self) -> Iterator[Record]:
         """Every record, newest first."""

@@ -20,6 +20,8 @@ COMMANDS = {
     "status": ("ops.status:status", "Show each sink's head, backlog and trouble."),
     "doctor": ("ops.doctor:doctor", "Check settings, Discord, Redis, disk and cloud, with a remedy for each fault."),
     "backfill": ("ops.backfill:backfill", "Record members who joined before the log began."),
+    "heal": ("ops.heal:heal", "Give a Redis server that forgot its records those records back."),
+    "rebuild": ("ops.rebuild:rebuild", "Make one copy anew from another."),
     "demo": ("ops.demo:demo", "Show it all at work against a sandbox Discord."),
     "health": ("ops.health:health", "Answer /healthz on PORT."),
 }

@@ -22,7 +22,15 @@ from joins import event_id, keys, process_report
 from joins.chain import Record
 from joins.copies import finding
 from joins.copies.copy import Copy
-from joins.errors import InvalidRecord, InviteLogError, LeaseLost, NewerVersion, StreamForgot
+from joins.errors import (
+    InvalidRecord,
+    InviteLogError,
+    LeaseLost,
+    NewerVersion,
+    PermanentError,
+    SinkUnavailable,
+    StreamForgot,
+)
 from joins.event_id import ZERO
 from joins.groups import Entry
 from joins.lease import Lease
@@ -134,7 +142,8 @@ def _await_reports(client: Client, lease: Lease) -> None:
 
 
 def _plan(client: Client, publisher: Publisher, outbox: Outbox, copies: Sequence[Copy], log: str, window: int) -> _Plan:
-    last, copy = publisher.last_id(log), finding.longest(copies)
+    last = publisher.last_id(log)
+    copy, above = _sound(copies, log, last, window)
     head = copy.head[0] if copy else ZERO
     with outbox.lock:
         kept = [item for _, item in outbox.kept.values() if item.log == log and event_id.is_above(item.event_id, head)]
@@ -151,10 +160,24 @@ def _plan(client: Client, publisher: Publisher, outbox: Outbox, copies: Sequence
         )
     if copy is not None:
         _agree(copy, copies, log)
-    oldest = copy.before_newest(window) if copy else ZERO
-    above = event_id.latest(last, oldest)
     kept.sort(key=lambda item: event_id.parse(item.event_id))
     return _Plan(log, copy, above, [item for item in kept if event_id.is_above(item.event_id, last)], above != last)
+
+
+def _sound(copies: Sequence[Copy], log: str, last: str, window: int) -> tuple[Copy | None, str]:
+    """The copy that reaches furthest and has no fault in what the stream is to be given back, and above which id."""
+    for copy in sorted(copies, key=lambda copy: event_id.parse(copy.head[0]), reverse=True):
+        try:
+            above = event_id.latest(last, copy.before_newest(window))
+            # From the first of them on: what comes before may be an entry that is in no copy, a dead letter.
+            for first in itertools.islice(copy.after(above), 1):
+                for _ in finding.checked(copy, log, (first["event_id"], first["hash"])):
+                    pass
+        except (PermanentError, SinkUnavailable, NewerVersion) as error:
+            _log.error("the %s copy of the %s log is passed over: %s", copy.sink, log, error)
+            continue
+        return copy, above
+    return None, last
 
 
 def _agree(longest: Copy, copies: Sequence[Copy], log: str) -> None:

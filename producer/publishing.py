@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from joins import event_id, keys, process_report
 from joins.chain import Record, canonical, check_commitments, seal
-from joins.errors import InvalidRecord, InviteLogError, LeaseLost, StreamForgot
+from joins.errors import InvalidRecord, InviteLogError, LeaseLost, SinkUnavailable, StreamForgot
 from joins.json_format import from_line
 from joins.lease import RENEW_EVERY, Lease
 from joins.process_report import Report
@@ -61,7 +61,7 @@ class Publishing:
             self._lead()
         except LeaseLost:
             return False
-        except StreamForgot as error:
+        except (StreamForgot, SinkUnavailable) as error:
             # Joins must not be judged before it is known who the staff is; they are found when this is over.
             self._complain(str(error))
             self._report()

@@ -48,9 +48,9 @@ class Segment:
         return self.position + self.records
 
 
-def object_name(log: str, position: int) -> str:
+def object_name(log: str, position: int, prefix: str = "") -> str:
     """The name of the object whose first record has that position in the log."""
-    return f"{log}/{position:012d}{SUFFIX}"
+    return f"{prefix}{log}/{position:012d}{SUFFIX}"
 
 
 def encode(log: str, position: int, previous: str | None, previous_hash: str, batch: Sequence[Record]) -> bytes:
@@ -92,9 +92,9 @@ def decode(name: str, data: bytes) -> Segment:
     return segment
 
 
-def names(bucket: Bucket, log: str) -> list[str]:
-    """The names of a log's objects, in the order of the log. Raises SinkUnavailable."""
-    return [name for name in bucket.names(log) if name.endswith(SUFFIX)]
+def names(bucket: Bucket, log: str, prefix: str = "") -> list[str]:
+    """The names of a log's objects, in the order of the log; `prefix` is their generation's. Raises SinkUnavailable."""
+    return [name for name in bucket.names(f"{prefix}{log}") if name.endswith(SUFFIX)]
 
 
 def read(bucket: Bucket, name: str) -> Segment:

@@ -21,6 +21,9 @@ class Copy(Protocol):
     sink: str
     head: Head  # event id and hash of the last record
 
+    def count(self) -> int:
+        """How many records it holds."""
+
     def before_newest(self, count: int) -> str:
         """The event id above which at most `count` records lie."""
 

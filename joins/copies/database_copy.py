@@ -26,6 +26,11 @@ class DatabaseCopy:
         row = self._one("select event_id, hash from heads where log = ?", log)
         self.head = (str(row[0]), str(row[1])) if row else empty_head(log)
 
+    def count(self) -> int:
+        """See Copy."""
+        row = self._one("select records from heads where log = ?", self._log)
+        return int(row[0]) if row else 0
+
     def before_newest(self, count: int) -> str:
         """See Copy."""
         row = self._one(f"select event_id from {self._log} order by position desc limit 1 offset ?", count)

@@ -28,6 +28,11 @@ class FileCopy:
                 last = normal(log, last)
                 self.head = (last["event_id"], last["hash"])
 
+    def count(self) -> int:
+        """See Copy."""
+        with reading(str(self._path)), self._open() as reader:
+            return reader.count()
+
     def before_newest(self, count: int) -> str:
         """See Copy."""
         with reading(str(self._path)), self._open() as reader:

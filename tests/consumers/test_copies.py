@@ -58,6 +58,7 @@ def test_a_copy_answers_as_a_list_of_its_records_would(sink: str, log: str, tmp_
         assert copy.at(event(number)) == records[number]
         assert copy.before_newest(number) == event(COUNT - number - 1)
     assert list(copy.after("0-0")) == records
+    assert copy.count() == COUNT
     assert copy.before_newest(COUNT) == copy.before_newest(COUNT + 5) == "0-0"
     for absent in ("0-0", "0-1", event(COUNT)):
         assert copy.at(absent) is None
