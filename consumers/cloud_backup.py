@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from joins.chain import Record
 from joins.cloud import generations, segments
 from joins.cloud.bucket import Bucket
-from joins.errors import HeadMoved, LogDamaged
+from joins.erasure import Erasure, Erasures
+from joins.errors import HeadMoved, LogDamaged, SinkUnavailable
+from joins.json_format import from_line, to_line
 from joins.records import LOGS
+from joins.scrubbing import needles, scrubbed
 from joins.tail import Head, empty_head
 
 
@@ -51,10 +54,39 @@ class CloudBackup:
             # To go on here would leave a hole that nobody sees before the backup is needed.
             raise HeadMoved(f"{self._bucket.shown}/{end.name} is gone: the backup was emptied or replaced")
         # One that is there was put by another writer, or by this process, which did not hear the answer.
-        if not self._bucket.create(name, data) and self._bucket.read(name) != data:
+        if not self._bucket.create(name, data) and not segments.same(self._bucket.read(name) or b"", data):
             raise HeadMoved(f"{self._bucket.shown}/{name} was written by something else")
         last = batch[-1]
         self._ends[log] = _End((last["event_id"], last["hash"]), end.position + len(batch), name)
+
+    def erase(self, erasures: Sequence[Erasure], again: bool = False) -> list[str]:
+        """See Sink. Objects that hold such names are replaced, those of earlier generations too.
+
+        A bucket that keeps versions, or locks its objects, keeps the old bytes: each such object is told.
+        """
+        remnants: list[str] = []
+        if again:
+            return remnants  # nobody puts an old object back over a newer one
+        wanted, rule = needles(erasures), Erasures(erasures)
+        for name in self._bucket.names():
+            log = name.split("/")[-2] if "/" in name else ""
+            if log not in LOGS or not name.endswith(segments.SUFFIX):
+                continue
+            data = self._bucket.read(name)
+            new = segments.rewritten(data, lambda line: _without(log, line, wanted, rule)) if data else None  # noqa: B023
+            if new is None:
+                continue
+            kept = self._bucket.kept_versions(name)
+            try:
+                self._bucket.replace(name, new)
+            except SinkUnavailable as error:
+                if kept is None:
+                    raise
+                remnants.append(f"{self._bucket.shown}/{name} could not be replaced ({kept}): {error}")
+                continue
+            if kept is not None:
+                remnants.append(f"{self._bucket.shown}/{name} keeps its old bytes as {kept}")
+        return remnants
 
     def close(self) -> None:
         """See Sink. The store keeps nothing open that needs closing."""
@@ -71,3 +103,10 @@ class CloudBackup:
                     "it: put the object back, or set CLOUD_BACKUP_URL to a new place to have a new backup made"
                 )
         return _End(last.head, last.end, names[-1])
+
+
+def _without(log: str, line: bytes, wanted: Sequence[bytes], rule: Erasures) -> bytes:
+    if not any(needle in line for needle in wanted):
+        return line
+    new = scrubbed(from_line(log, line), rule)
+    return line if new is None else to_line(new)

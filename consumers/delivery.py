@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from consumers.obeying import without_erased, write
 from consumers.sink import Sink
 from joins import event_id
 from joins.chain import chained
@@ -99,6 +100,10 @@ class Delivery:
             if not all(self._aligned(sink, log) for log in LOGS):
                 self.close()
                 return None
+            if erasures := self._group.all_erasures():
+                # Files that somebody put back from an earlier time may hold names that were erased since.
+                self._check()
+                sink.erase(erasures, again=True)
             write_jobs(self._client)
             self._epoch = epoch
         return self._sink
@@ -150,7 +155,9 @@ class Delivery:
             done.append(entry)
         if records:
             self._check()
-            self._sink.write(log, chained(previous, records))
+            records = without_erased(chained(previous, records), self._group.erasures(records))
+            for erasure, remnants in write(self._sink, log, records).items():
+                self._group.obeyed(erasure, remnants)
             self.delivered += len(records)
             self.heads = {**self.heads, log: self._sink.head(log)}
         self._group.settle(done, in_hand=1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from joins.chain import Record
+from joins.erasure import Erasure
 from joins.errors import HeadMoved
 from joins.records import LOGS
 from joins.tail import MAX_WRITE_BYTES, Head, empty_head
@@ -32,8 +33,9 @@ class FileLog:
         path_of: Callable[[str], Path],
         open_writer: Callable[[Path, str], Writer],
         encode: Callable[[str, Record], bytes],
+        scrub: Callable[[Path, str, Sequence[Erasure]], bool],
     ) -> None:
-        self._path_of, self._open, self._encode = path_of, open_writer, encode
+        self._path_of, self._open, self._encode, self._scrub = path_of, open_writer, encode, scrub
         self._writers: dict[str, Writer] = {}
         try:
             for log in LOGS:
@@ -61,6 +63,15 @@ class FileLog:
         for run in runs(lines, MAX_WRITE_BYTES - _MARGIN):
             last = batch[run[-1]]
             self._writers[log].append([lines[index] for index in run], (last["event_id"], last["hash"]))
+
+    def erase(self, erasures: Sequence[Erasure], again: bool = False) -> list[str]:
+        """See Sink. The file is replaced as a whole, the one time that old bytes are touched."""
+        for log, writer in list(self._writers.items()):
+            writer.check_identity()
+            if self._scrub(self._path_of(log), log, erasures):
+                writer.close()
+                self._writers[log] = self._open(self._path_of(log), log)
+        return []
 
     def _check_absent(self, log: str) -> None:
         if self._path_of(log).exists():

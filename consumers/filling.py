@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from consumers.obeying import write
 from consumers.sink import Sink
 from joins import event_id
 from joins.copies import finding
@@ -75,7 +76,7 @@ class Filling:
         records = finding.checked(copy, log, sink.head(log))
         while batch := list(itertools.islice(records, BATCH)):
             self._check()
-            sink.write(log, batch)
+            write(sink, log, batch)
             self._counts[log] = self._counts.get(log, 0) + len(batch)
             self.under_way = (
                 f"being filled again from the {copy.sink} copy: {self._counts[log]} records of the {log} log so far"

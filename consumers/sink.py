@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from joins.chain import Record
+from joins.erasure import Erasure
 from joins.settings import Settings
 from joins.tail import Head
 
@@ -20,6 +21,13 @@ class Sink(Protocol):
         """Adds chained records that follow the head, in order; returns only when they are durable.
 
         Raises HeadMoved when the sink's data is not where this object left it: open the sink anew.
+        """
+
+    def erase(self, erasures: Sequence[Erasure], again: bool = False) -> list[str]:
+        """Takes those names out of all records that it holds, durable on return; done again it changes nothing.
+
+        `again`: it was done before, so only what somebody may have put back since needs a look. Gives a sentence for
+        each place where names stay that this program cannot reach. Raises HeadMoved.
         """
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from joins import durable
@@ -138,6 +139,15 @@ class ArrayWriter:
         durable.write_all(self._descriptor, close.ljust(size - end), end)
         os.fsync(self._descriptor)
         _log.warning("%s: a torn write was cut from its end%s", self._path, f" and kept in {aside}" if aside else "")
+
+
+def write_whole(path: Path, lines: Iterator[bytes]) -> None:
+    """Puts an array of these records' lines at `path`, whole or not at all. Raises SinkUnavailable."""
+    with durable.disk_errors(path), durable.replacing(path) as file:
+        file.write(OPEN)
+        for number, line in enumerate(lines):
+            file.write(b",\n" + line if number else line)
+        file.write(CLOSE.ljust(GROW_BYTES))
 
 
 def parse_line(line: bytes) -> Record:

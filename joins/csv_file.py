@@ -6,6 +6,7 @@ import contextlib
 import csv
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from joins import durable
@@ -89,6 +90,13 @@ class CsvWriter:
             kept = f" and kept in {aside}" if aside else ""
             _log.warning("%s: a torn write was cut from its end%s", self._path, kept)
         return tail
+
+
+def write_whole(path: Path, log: str, lines: Iterator[bytes]) -> None:
+    """Puts the header and these rows at `path`, whole or not at all. Raises SinkUnavailable."""
+    with durable.disk_errors(path), durable.replacing(path) as file:
+        file.write(header(log))
+        file.writelines(line + b"\n" for line in lines)
 
 
 def parse_line(log: str, line: bytes) -> Record:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from joins.errors import FolderUnusable, SinkUnavailable
@@ -76,10 +77,17 @@ def write_all(descriptor: int, data: bytes, offset: int) -> None:
 
 def replace(path: Path, data: bytes) -> None:
     """Puts `data` at `path`, so that after a crash the old or the new content is there, whole."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of `path` at the end: whole, or, after an error, not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

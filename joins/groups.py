@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from joins import keys
 from joins.chain import Record, check_commitments
+from joins.erasure import Erasure, Erasures
 from joins.errors import InvalidRecord, NewerVersion, RetryableError, StreamForgot, StreamTrimmed
 from joins.event_id import ZERO
 from joins.json_format import from_line
@@ -74,6 +76,23 @@ class Group:
                 "put this sink's data back from a backup"
             )
 
+    def erasures(self, records: Sequence[Record]) -> Erasures:
+        """What was ordered of the people in these records."""
+        people = {(r.get("guild_id"), r.get(key)) for r in records for key in ("user_id", "staff_id", "actor_id")}
+        fields = sorted(f"{guild}/{person}" for guild, person in people if guild and person)
+        if not fields or not self._client.exists(keys.ERASED):
+            return Erasures()
+        found = self._client.hmget(keys.ERASED, fields)
+        return Erasures(_erasure(field, value) for field, value in zip(fields, found, strict=True) if value)
+
+    def all_erasures(self) -> list[Erasure]:
+        """All that was ever ordered."""
+        return [_erasure(text(field), value) for field, value in self._client.hgetall(keys.ERASED).items()]
+
+    def obeyed(self, erasure: Erasure, remnants: Sequence[str]) -> None:
+        """Notes that this sink has obeyed an erasure, and where names stay that it cannot reach."""
+        self._client.hset(keys.OBEYED, f"{erasure.event_id}/{self._sink}", json.dumps(list(remnants)))
+
     def epoch(self) -> str | None:
         """The epoch of the server; it changes when the streams were healed, and the groups must be aligned again."""
         value = self._client.get(keys.EPOCH)
@@ -128,3 +147,8 @@ class Group:
                 f"entry {entry.event_id} of the {entry.log} log is no valid record to the {self._sink} sink "
                 f"({reason}), but another sink has accepted it: run the same version everywhere"
             )
+
+
+def _erasure(field: str, value: Any) -> Erasure:
+    guild, person = field.split("/")
+    return Erasure(guild, person, text(value))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -92,6 +92,22 @@ class LogReader:
             start, stop = self._line_at(found)
             yield self._parse(self._map[start:stop])
             position = start
+
+    def mentions(self, needles: Iterable[bytes]) -> bool:
+        """Whether any of these bytes stands in a record's line."""
+        return any(self._map.find(needle, self._begin, self._end) >= 0 for needle in needles)
+
+    def lines(self) -> Iterator[bytes]:
+        """Every line of a record, without its newline, oldest first; see `parse`."""
+        position = self._begin
+        while position < self._end:
+            start, stop = self._line_at(position)
+            yield self._map[start:stop]
+            position = stop + 1
+
+    def parse(self, line: bytes) -> Record:
+        """The record in a line."""
+        return self._parse(line)
 
     def _search(self, wanted: str) -> tuple[int, Record | None]:
         """Where the records above `wanted` begin, and the record itself."""

@@ -47,7 +47,7 @@ class Publisher:
             arguments += [item.event_id, str(VERSION), identity(log, item.record), to_line(item.record)]
             arguments += look_up(log, item.record)
         names = [keys.stream(log), keys.EPOCH, keys.lease("sequencer"), keys.PUBLISHED]
-        names += [keys.ARRIVALS, keys.STAFF, keys.CODES, keys.RQ_QUEUES]
+        names += [keys.ARRIVALS, keys.STAFF, keys.CODES, keys.ERASED, keys.RQ_QUEUES]
         for sink in keys.SINKS:
             names += [keys.queue(sink), keys.job(keys.job_id(sink))]
         reply = self._publish(keys=names, args=arguments)
@@ -88,7 +88,10 @@ class Publisher:
 
 
 def look_up(log: str, record: Record) -> tuple[str, str, str | bytes]:
-    """What a staff record adds to the hashes from which a join's staff is looked up: which, field, value."""
+    """What a change adds to the hashes in which it is looked up: which of them, field, value.
+
+    The value of an erasure is its event id, which the publish script knows.
+    """
     kind = record.get("change") if log == "changes" else None
     guild = record.get("guild_id")
     if kind in ("staff_set", "staff_retired"):
@@ -97,4 +100,6 @@ def look_up(log: str, record: Record) -> tuple[str, str, str | bytes]:
     if kind == "code_assigned":
         # A field an assignment: whoever joined before it is credited to the one before.
         return "codes", f"{guild}/{record['invite_code']}/{record['recorded_at']}", str(record["staff_id"])
+    if kind == "erased":
+        return "erased", f"{guild}/{record['user_id']}", ""
     return "", "", ""

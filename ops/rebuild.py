@@ -15,6 +15,7 @@ from consumers.cloud_backup import CloudBackup
 from consumers.csv_log import CsvLog
 from consumers.holding import held
 from consumers.json_log import JsonLog
+from consumers.obeying import write
 from consumers.sink import Sink
 from consumers.sqlite_database import SqliteDatabase
 from joins import durable
@@ -74,7 +75,7 @@ def fill(sink: Sink, copies: dict[str, Copy | None]) -> int:
         for log, copy in copies.items():
             records = finding.checked(copy, log, empty_head(log)) if copy else iter(())
             while batch := list(itertools.islice(records, BATCH)):
-                sink.write(log, batch)
+                write(sink, log, batch)
                 written += len(batch)
                 bar.update(len(batch))
     return written

@@ -225,4 +225,5 @@ def _published_after(client: Client, last: str) -> Iterator[Record]:
 def _relearn(pipeline: Pipeline, record: Record) -> None:
     which, field, value = look_up(CHANGES, record)
     if which:
-        pipeline.hset(keys.STAFF if which == "staff" else keys.CODES, field, value)
+        hashes = {"staff": keys.STAFF, "codes": keys.CODES, "erased": keys.ERASED}
+        pipeline.hset(hashes[which], field, value if which != "erased" else record["event_id"])

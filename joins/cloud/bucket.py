@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
 from joins import durable
 from joins.errors import NoBucket, SinkUnavailable
@@ -21,6 +23,7 @@ if TYPE_CHECKING:  # obstore has these names for type checkers alone
 
 _CLIENT: ClientConfig = {"timeout": "30s", "connect_timeout": "5s", "allow_http": True}
 _RETRY: RetryConfig = {"max_retries": 2}
+HEAD_SECONDS = 10.0  # for one question about an object's lock
 _REASON = 300  # characters kept of what a store says
 
 
@@ -42,10 +45,10 @@ class Bucket:
             raise NoBucket(f"the cloud backup {self.shown} cannot be used: there is no such folder")
         return LocalStore(folder, mkdir=True)
 
-    def names(self, prefix: str) -> list[str]:
-        """The names of all objects below `prefix/`, sorted."""
+    def names(self, prefix: str = "") -> list[str]:
+        """The names of all objects below the folder `prefix`, sorted."""
         with self._errors():
-            listed = obstore.list(self._store, prefix=f"{prefix}/")
+            listed = obstore.list(self._store, prefix=f"{prefix}/" if prefix else None)
             return sorted(entry["path"] for page in listed for entry in page)
 
     def read(self, name: str) -> bytes | None:
@@ -74,6 +77,35 @@ class Bucket:
                 return False
             self._sync(name)
             return True
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Puts other bytes in the place of an object's, at once and durable on return."""
+        with self._errors():
+            obstore.put(self._store, name, data, mode="overwrite")
+            self._sync(name)
+
+    def kept_versions(self, name: str) -> str | None:
+        """Says, where the bucket keeps an object's earlier bytes when it is replaced, which and until when.
+
+        Only S3 tells of a lock: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        """
+        with self._errors():
+            version = obstore.head(self._store, name).get("version")
+        if version in (None, "null"):
+            return None
+        until = self._locked_until(name)
+        return f"version {version}" + (f", locked until {until}" if until else "")
+
+    def _locked_until(self, name: str) -> str | None:
+        """The date when an object's lock ends, in S3."""
+        if not isinstance(self._store, S3Store):
+            return None
+        with self._errors():
+            url = obstore.sign(self._store, "HEAD", name, expires_in=timedelta(minutes=1))
+            request = urllib.request.Request(url, method="HEAD")
+            with urllib.request.urlopen(request, timeout=HEAD_SECONDS) as answer:
+                until: str | None = answer.headers.get("x-amz-object-lock-retain-until-date")
+                return until
 
     def _sync(self, name: str) -> None:
         """Makes an object in a folder durable, which the store itself leaves to the operating system."""

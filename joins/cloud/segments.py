@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,21 @@ def encode(log: str, position: int, previous: str | None, previous_hash: str, ba
     }
     lines = [canonical(header), *(to_line(record) for record in batch)]
     return gzip.compress(b"\n".join(lines) + b"\n", mtime=0)
+
+
+def rewritten(data: bytes, change: Callable[[bytes], bytes]) -> bytes | None:
+    """An object's bytes with each record's line as `change` gives it; None when that changes nothing."""
+    header, *lines = gzip.decompress(data).removesuffix(b"\n").split(b"\n")
+    new = [change(line) for line in lines]
+    return None if new == lines else gzip.compress(b"\n".join([header, *new]) + b"\n", mtime=0)
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """Whether two objects hold the same records; of one of them names may have been erased, which no hash covers."""
+    try:
+        return gzip.decompress(one).partition(b"\n")[0] == gzip.decompress(other).partition(b"\n")[0]
+    except (OSError, EOFError):
+        return False
 
 
 def decode(name: str, data: bytes) -> Segment:
