@@ -12,13 +12,12 @@ from sqlite_utils import Database
 
 from joins import durable, schema
 from joins.chain import Record, link
-from joins.columns import COLUMNS, join
-from joins.erasure import Erasure, Erasures
+from joins.database_scrubbing import scrub_database
+from joins.erasure import Erasure
 from joins.errors import HeadMoved, SinkUnavailable
 from joins.folding import fold
 from joins.log_files import database_path
-from joins.records import CHANGES, LOGS
-from joins.scrubbing import scrubbed
+from joins.records import CHANGES
 from joins.tail import Head, empty_head
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # the low byte of an extended result code
@@ -62,35 +61,8 @@ class SqliteDatabase:
     def erase(self, erasures: Sequence[Erasure], again: bool = False) -> list[str]:
         """See Sink. What is overwritten is zeroed in the file, and nothing of it stays in the write-ahead log."""
         with self._errors():
-            self._database.execute("pragma secure_delete = on")
-            with self._database.atomic():
-                for log in LOGS:
-                    self._erase_records(log, erasures)
-                for erasure in erasures:
-                    for table in ("attributions", "staff"):
-                        self._database.execute(
-                            f"update {table} set staff_username = null "
-                            "where staff_id = ? and position < ? and staff_username is not null",
-                            [erasure.user_id, schema.position(erasure.event_id)],
-                        )
-            self._database.execute("pragma wal_checkpoint(truncate)")
+            scrub_database(self._database, erasures)
         return []
-
-    def _erase_records(self, log: str, erasures: Sequence[Erasure]) -> None:
-        people = sorted({erasure.user_id for erasure in erasures})
-        columns = [key for key in ("user_id", "staff_id", "actor_id") if key in COLUMNS[log]]
-        marks, rule = ", ".join("?" * len(people)), Erasures(erasures)
-        rows = self._database.execute(
-            f"select {', '.join(COLUMNS[log])}, extra from {log} "
-            f"where {' or '.join(f'{column} in ({marks})' for column in columns)}",
-            people * len(columns),
-        )
-        found = (scrubbed(join(log, values, extra), rule) for *values, extra in rows)
-        changed = [schema.row(log, record) for record in found if record is not None]
-        for row in changed:
-            settings = ", ".join(f"{column} = ?" for column in row)
-            values = [*row.values(), row["position"]]
-            self._database.execute(f"update {log} set {settings} where position = ?", values)
 
     def close(self) -> None:
         """See Sink."""

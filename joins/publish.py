@@ -81,10 +81,10 @@ class Publisher:
         """Says that the stream does not hold records up to `event`: a sink that ends below it lacks some."""
         self._client.hset(keys.TRIMMED, log, event)
 
-    def trim(self, log: str, keep: int) -> int:
-        """Drops entries that every sink has acknowledged, beyond the newest `keep`; says how many."""
+    def trim(self, log: str, keep: int, upto: str = "") -> int:
+        """Drops entries that every sink has acknowledged, beyond the newest `keep` or up to an id; says how many."""
         names = [keys.stream(log), keys.TRIMMED, keys.PUBLISHED, keys.VERDICTS]
-        return int(self._trim(keys=names, args=[log, keep, *keys.SINKS]))
+        return int(self._trim(keys=names, args=[log, keep, upto, *keys.SINKS]))
 
 
 def look_up(log: str, record: Record) -> tuple[str, str, str | bytes]:

@@ -20,6 +20,7 @@ COMMANDS = {
     "status": ("ops.status:status", "Show each sink's head, backlog and trouble."),
     "doctor": ("ops.doctor:doctor", "Check settings, Discord, Redis, disk and cloud, with a remedy for each fault."),
     "backfill": ("ops.backfill:backfill", "Record members who joined before the log began."),
+    "erase": ("ops.erase:erase", "Take a person's names out of every copy, on demand."),
     "heal": ("ops.heal:heal", "Give a Redis server that forgot its records those records back."),
     "rebuild": ("ops.rebuild:rebuild", "Make one copy anew from another."),
     "demo": ("ops.demo:demo", "Show it all at work against a sandbox Discord."),

@@ -40,6 +40,7 @@ from joins.redis_url import Client
 from joins.scripts import text
 from joins.settings import Settings
 from producer.far_copy import from_cloud
+from producer.forgetting import forget_staff_name
 from producer.outbox import Outbox
 
 REPORTS_SECONDS = 3.0  # twice the time between two reports of a consumer
@@ -207,7 +208,7 @@ def relearn_staff(client: Client, copy: Copy | None, renew: Callable[[], None]) 
         renew()
         with client.pipeline() as pipeline:
             for record in batch:
-                _relearn(pipeline, record)
+                _relearn(client, pipeline, record)
             pipeline.execute()
 
 
@@ -222,8 +223,11 @@ def _published_after(client: Client, last: str) -> Iterator[Record]:
                 continue
 
 
-def _relearn(pipeline: Pipeline, record: Record) -> None:
+def _relearn(client: Client, pipeline: Pipeline, record: Record) -> None:
     which, field, value = look_up(CHANGES, record)
-    if which:
-        hashes = {"staff": keys.STAFF, "codes": keys.CODES, "erased": keys.ERASED}
-        pipeline.hset(hashes[which], field, value if which != "erased" else record["event_id"])
+    if which == "erased":
+        pipeline.hset(keys.ERASED, field, record["event_id"])
+        pipeline.execute()  # what came before it is there, and loses the name
+        forget_staff_name(client, field)
+    elif which:
+        pipeline.hset(keys.STAFF if which == "staff" else keys.CODES, field, value)

@@ -78,7 +78,7 @@ class Recorder:
 
     async def record(self, log: str, record: dict[str, Any]) -> str:
         """Records a join or a change, once however often it is given; gives its event id. Raises InvalidRecord."""
-        sealed: Record = seal(normal(log, record))
+        sealed: Record = seal(normal(log, self.registry.without_erased(record)))
         if "event_id" in sealed or "hash" in sealed:
             raise InvalidRecord("event id and hash are the sequencer's and the sinks' to give")
         if (size := len(to_line(sealed))) > MAX_RECORD_BYTES:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from joins import keys
 from joins.chain import Record
+from joins.erasure import KIND
 from joins.records import timestamp
 from joins.redis_url import Client
 from joins.scripts import text
@@ -35,6 +36,7 @@ class StaffRegistry:
         self._codes: dict[str, list[tuple[str, str]]] = {}  # since when and to whom, oldest first
         self._undated: dict[str, tuple[str, str]] = {}  # since when at the latest: kept by a version that noted no time
         self._names: dict[str, str | None] = {}
+        self._erased: set[str] = set()  # whose names are not to be written any more
 
     def load(self, client: Client) -> None:
         """Takes over what the server's hashes say. Raises redis errors."""
@@ -47,6 +49,9 @@ class StaffRegistry:
             else:
                 self._undated.setdefault(f"{guild}/{code}", (read_at, text(value)))
         self._names |= {text(field): json.loads(value).get("staff_username") for field, value in staff.items()}
+        for field in client.hkeys(keys.ERASED):
+            if self._names.get(text(field)) is None:
+                self._erased.add(text(field))
 
     def learn(self, change: Record) -> None:
         """Takes over a change as soon as it is durable."""
@@ -55,6 +60,10 @@ class StaffRegistry:
             self._assign(f"{guild}/{change['invite_code']}", change["recorded_at"], change["staff_id"])
         elif change["change"] == "staff_set":
             self._names[f"{guild}/{change['staff_id']}"] = change["staff_username"]
+            self._erased.discard(f"{guild}/{change['staff_id']}")
+        elif change["change"] == KIND:
+            self._names[f"{guild}/{change['user_id']}"] = None
+            self._erased.add(f"{guild}/{change['user_id']}")
         elif change["change"] == "staff_retired":  # as `load` finds it after a restart
             self._names[f"{guild}/{change['staff_id']}"] = None
 
@@ -65,6 +74,17 @@ class StaffRegistry:
         """
         staff_id = self._assigned(f"{guild_id}/{code}", at)
         return None if staff_id is None else Staff(staff_id, self.name(guild_id, staff_id))
+
+    def without_erased(self, record: Record) -> Record:
+        """A record without the staff member's name, where that was erased: until it is registered anew, no record has
+        it, whatever Discord still shows beside an invite.
+        """
+        if (
+            record.get("change") == "staff_set"
+            or f"{record.get('guild_id')}/{record.get('staff_id')}" not in self._erased
+        ):
+            return record
+        return {**record, "staff_username": None} if record.get("staff_username") else record
 
     def name(self, guild_id: str, staff_id: str) -> str | None:
         """The name under which a staff member is registered, or None."""

@@ -1,13 +1,14 @@
 -- Drops up to 1000 entries that every sink has acknowledged, beyond the newest `keep`, and forgets their identities.
+-- Those up to the id `upto` go too, however many there are: they may hold a name that was erased.
 -- KEYS: stream, trimmed, published, verdicts
--- ARGV: log, entries to keep, then the groups that must have acknowledged
+-- ARGV: log, entries to keep, upto ('' for none), then the groups that must have acknowledged
 -- Reply: how many entries were dropped.
 local stream = KEYS[1]
-local surplus = redis.call('XLEN', stream) - tonumber(ARGV[2])
-if surplus <= 0 then return 0 end
+local surplus, upto = redis.call('XLEN', stream) - tonumber(ARGV[2]), ARGV[3]
+if surplus <= 0 and upto == '' then return 0 end
 local groups = groups_of(stream)
 local oldest_pending, delivered
-for g = 3, #ARGV do
+for g = 4, #ARGV do
     local group = groups[ARGV[g]]
     if not group then return 0 end
     if not delivered or above(delivered, group['last-delivered-id']) then delivered = group['last-delivered-id'] end
@@ -18,8 +19,9 @@ for g = 3, #ARGV do
 end
 local cut, last_record
 local identities = {}
-for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(surplus, 1000))) do
+for n, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', 1000)) do
     local id = entry[1]
+    if n > surplus and (upto == '' or above(id, upto)) then break end
     if above(id, delivered) or (oldest_pending and not above(oldest_pending, id)) then break end
     cut = id
     -- A condemned entry is in no sink: a sink that ends below it lacks nothing.
