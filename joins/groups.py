@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from joins import keys
 from joins.chain import Record, check_commitments
-from joins.errors import InvalidRecord, NewerVersion, RetryableError, StreamForgot, StreamTrimmed
+from joins.errors import InvalidRecord, NewerVersion, RetryableError, ServerFull, StreamForgot, StreamTrimmed
 from joins.json_format import from_line
 from joins.records import LOGS, VERSION, identity
 from joins.redis_url import Client
@@ -108,11 +108,20 @@ class Group:
         return {(e.log, e.event_id) for e, verdict in zip(entries, verdicts, strict=True) if verdict is not None}
 
     def condemn(self, entry: Entry, reason: str) -> None:
-        """Sends an entry to the dead letters. Raises RetryableError when another sink has accepted it."""
-        reply = self._condemn(
-            keys=[keys.stream(entry.log), keys.VERDICTS, keys.DEAD_LETTERS],
-            args=[entry.log, entry.event_id, reason, self._sink],
-        )
+        """Sends an entry to the dead letters.
+
+        Raises RetryableError when another sink has accepted it, or when the server has no room for it.
+        """
+        try:
+            reply = self._condemn(
+                keys=[keys.stream(entry.log), keys.VERDICTS, keys.DEAD_LETTERS, keys.PUBLISHED],
+                args=[entry.log, entry.event_id, reason, self._sink],
+            )
+        except OutOfMemoryError as error:
+            raise ServerFull(
+                f"entry {entry.event_id} of the {entry.log} log is no valid record ({reason}), and the Redis server is "
+                "too full to keep it as a dead letter: give it more memory; nothing is acknowledged until then"
+            ) from error
         if text(reply) == "ACCEPTED":
             raise RetryableError(
                 f"entry {entry.event_id} of the {entry.log} log is no valid record to the {self._sink} sink "

@@ -20,6 +20,7 @@ COMMANDS = {
     "status": ("ops.status:status", "Show each sink's head, backlog and trouble."),
     "doctor": ("ops.doctor:doctor", "Check settings, Discord, Redis, disk and cloud, with a remedy for each fault."),
     "backfill": ("ops.backfill:backfill", "Record members who joined before the log began."),
+    "dead-letters": ("ops.dead_letters:dead_letters", "List, show and requeue entries that were no valid record."),
     "demo": ("ops.demo:demo", "Show it all at work against a sandbox Discord."),
     "health": ("ops.health:health", "Answer /healthz on PORT."),
 }
