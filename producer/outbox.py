@@ -63,7 +63,7 @@ class Outbox:
             os.ftruncate(self._descriptor, good)
             durable.sync_folder(path.parent)
             self._size, self._compact_at = good, 0
-            self._overflow.open(self._safe, self._supersede)
+            self._overflow.open(self._safe, self._waits)
             self.take_up()
             self.compact()
 
@@ -94,12 +94,15 @@ class Outbox:
         records = list(records)
         if not records:
             return
-        if self._overflow.count or len(self.waiting) + len(records) > IN_MEMORY:
-            if not self._overflow.count:
+        # Where there is an overflow, it holds the latest: read back, they would stand before what came after them.
+        if self._overflow.exists or len(self.waiting) + len(records) > IN_MEMORY:
+            if not self._overflow.exists:
                 _log.warning("%d records wait: further ones wait on disk alone", len(self.waiting))
             self._overflow.add(records)
+            before = set(self._void)
             for record in records:
                 self._supersede(record)
+            self._note("dropped", [(log, None, event) for log, event in self._void - before])
             self.take_up()
             return
         self._append(map(of_record, records), sync=True)
@@ -111,10 +114,7 @@ class Outbox:
         while self._overflow.count and len(self.waiting) <= IN_MEMORY // 2 and len(self.kept) < KEEP_MOST:
             for offset, record in self._overflow.take(READ_BACK):
                 key = identity(record.log, record.record)
-                held = self._held(key)
-                if (record.log, record.event_id) in self._void or (
-                    held is not None and event_id.is_above(held.event_id, record.event_id)
-                ):
+                if not self._stands(key, record):
                     continue
                 self._take(record, offset)
                 if not event_id.is_above(record.event_id, self.published[record.log]):
@@ -202,9 +202,12 @@ class Outbox:
         settled = [(record.log, identity(record.log, record.record), record.event_id) for record in records]
         for item in settled:
             self._replay({verb: item})
-        # Not synced, and no harm when the disk is full: publishing them again adds nothing.
+        self._note(verb, settled)
+
+    def _note(self, verb: str, what: Iterable[tuple[str, str | None, str]]) -> None:
+        """Not synced, and no harm when the disk is full: publishing them again adds nothing."""
         with contextlib.suppress(SinkUnavailable):
-            self._append([{verb: item} for item in settled])
+            self._append([{verb: item} for item in what])
 
     def _append(self, items: Iterable[Item], sync: bool = False) -> None:
         data = lines(items)
@@ -263,6 +266,18 @@ class Outbox:
         if offset is not None:
             self._at[key] = offset
         self.last[record.log] = event_id.latest(self.last[record.log], record.event_id)
+
+    def _waits(self, record: Sequenced) -> bool:
+        """Takes note of a record that the last start left in the overflow; whether it is yet to be published."""
+        self._supersede(record)
+        key = identity(record.log, record.record)
+        return self._stands(key, record) and event_id.is_above(record.event_id, self.published[record.log])
+
+    def _stands(self, key: str, record: Sequenced) -> bool:
+        """Whether a record in the overflow was neither given up nor given a new place."""
+        held = self._held(key)
+        later = held is not None and event_id.is_above(held.event_id, record.event_id)
+        return not later and (record.log, record.event_id) not in self._void
 
     def _supersede(self, record: Sequenced) -> None:
         """A record stands in the overflow: what is in memory of the same identity and older holds no more."""

@@ -30,7 +30,8 @@ class Overflow:
         self._folder, self._descriptor = folder, -1
         self._number, self._front, self._end = 1, 0, 0
         self._hashes: set[int] = set()
-        self.count = 0  # records that are in no memory
+        self._done: set[int] = set()  # offsets of records that an earlier start published or gave up
+        self.count = 0  # records that wait and are in no memory
 
     @property
     def place(self) -> Place:
@@ -47,10 +48,11 @@ class Overflow:
         """Whether there is a file, if only of records that were read."""
         return self._descriptor >= 0
 
-    def open(self, safe: Place, found: Callable[[Sequenced], None]) -> None:
-        """Takes up what an earlier start left; what lies before `safe` is not needed. `found` is told of each record.
+    def open(self, safe: Place, waits: Callable[[Sequenced], bool]) -> None:
+        """Takes up what an earlier start left; what lies before `safe` is not needed.
 
-        What a crash tore at the end is cut: it had not been promised to anybody.
+        `waits` is told of each record, and says whether it is yet to be published. What a crash tore at the end is cut:
+        it had not been promised to anybody.
         """
         numbers = [int(path.stem.rpartition("-")[2]) for path in self._folder.glob("overflow-*.jsonl")]
         self._number = max(numbers, default=safe[0] + 1)
@@ -60,11 +62,13 @@ class Overflow:
         with self._path.open("rb") as file:
             file.seek(self._front)
             for line, item in read(file):
-                self._end += len(line)
                 if item is not None:
                     record = to_record(item)
-                    self._note(record)
-                    found(record)
+                    if waits(record):
+                        self._note(record)
+                    else:
+                        self._done.add(self._end)
+                self._end += len(line)
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         os.ftruncate(self._descriptor, self._end)
 
@@ -85,6 +89,7 @@ class Overflow:
     def take(self, count: int) -> list[tuple[int, Sequenced]]:
         """The next records, each with the offset at which it stands; from now on they are the caller's."""
         taken: list[tuple[int, Sequenced]] = []
+        before = self._front
         with durable.disk_errors(self._path), self._path.open("rb") as file:
             file.seek(self._front)
             for line, item in read(file):
@@ -96,10 +101,11 @@ class Overflow:
                 else:
                     taken.append((self._front, to_record(item)))
                 self._front += len(line)
-        self.count -= len(taken)
-        if not taken or self._front >= self._end:
+        self.count -= sum(offset not in self._done for offset, _ in taken)
+        if self._front in (before, self._end):
             self.count = 0
             self._hashes.clear()
+            self._done.clear()
         return taken
 
     def find(self, key: str) -> Sequenced | None:
@@ -142,8 +148,8 @@ class Overflow:
             for line, item in read(file):
                 if place >= end:
                     return
+                yield to_record(item) if item is not None and place not in self._done else None
                 place += len(line)
-                yield to_record(item) if item is not None else None
 
     def _note(self, record: Sequenced) -> None:
         self._hashes.add(hash(identity(record.log, record.record)))
