@@ -9,7 +9,7 @@ UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test histories raid kills lint lock clean
+.PHONY: help demo run test histories raid kills powercuts lint lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ raid: .venv/.dev  ## 1,000 joins in ten seconds against a sandbox Discord, with 
 
 kills: .venv/.dev  ## Kills the producer N times (default 200) at random moments of a guild's history, and judges the logs
 	@KILLS=$(N) $(BIN)/python -m pytest tests/producer/test_killed.py --capture=tee-sys
+
+powercuts: .venv/.dev  ## Cuts the power of a Redis server N times (N=20), forgetting up to its last second, and judges the logs
+	@POWER_CUTS=$(N) $(BIN)/python -m pytest tests/producer/test_power_cuts.py --capture=tee-sys
 
 lint: .venv/.dev  ## Style and strict types
 	@$(BIN)/ruff check .
