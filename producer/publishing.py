@@ -157,6 +157,7 @@ class Publishing:
             self._lease.renew()
             self._renewed = time.monotonic()
             self._report()
+            self._check_streams()
         if self._redis_full or time.monotonic() - self._cleaned > HOUSEKEEPING:
             self._clean()
         self._announce()
@@ -235,6 +236,13 @@ class Publishing:
                 self._outbox.drop(item for item, place in places if place not in (None, item.event_id))
             if late := [item for item, place in places if place is None]:
                 self._place_again(log, late)
+
+    def _check_streams(self) -> None:
+        """Notices a server that forgot, also while nobody joins. Raises StreamForgot, LeaseLost."""
+        for log in LOGS:
+            with self._outbox.lock:
+                epoch, last = self._outbox.epoch or "", self._outbox.published[log]
+            self._publisher.publish(log, [], epoch, self._lease.value or "", last)
 
     def _waiting(self) -> list[Sequenced]:
         """The next records to publish, all of one log."""

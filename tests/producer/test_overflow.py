@@ -55,7 +55,7 @@ def test_memory_holds_few_records_however_many_wait_and_all_are_published_in_ord
         box.add_records(items[start : start + 10])
         assert len(box.waiting) <= 20
     assert box.size == 300
-    assert [item for item in box.records()] == items
+    assert list(box.records()) == items
     assert box.bytes == sum(path.stat().st_size for path in tmp_path.glob("*.jsonl"))
     assert drain(box) == items
     assert len(box.kept) <= 15
