@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from factories import change, join
 from processes import Consumers, Server
-from test_healing import recording, stream
+from test_healing import recording, stream, until
 
 from joins import keys
 from joins.chain import chained, genesis
@@ -96,8 +96,8 @@ class Joiners:
 
     async def go_on(self, power: Power, seconds: float) -> None:
         """For so long; meanwhile the size of the server's file is noted."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
             await self.some()
             with suppress(OSError, ValueError):
                 power.note()
@@ -105,8 +105,8 @@ class Joiners:
 
 async def settled(client: Client, placed: dict[str, list[tuple[str, str]]], folder: Path) -> None:
     """Waits until the streams and every sink hold all of it; or gives up, and what is wrong is seen."""
-    until = time.monotonic() + DEADLINE
-    while time.monotonic() < until:
+    ends = time.monotonic() + DEADLINE
+    while time.monotonic() < ends:
         if all(stream(client, log) == placed[log] for log in LOGS) and all(
             len(LOCAL[sink](folder).read(log)) == len(placed[log]) for sink in SINKS for log in LOGS
         ):
@@ -216,3 +216,21 @@ async def test_a_cut_that_the_producer_slept_through_is_noticed_at_its_next_star
         client.close()
     finally:
         consumers.stop_all()
+
+
+async def test_what_a_cut_took_is_published_again_though_nobody_joins_afterwards(
+    server: Server, tmp_path: Path
+) -> None:
+    async with recording(server.url, tmp_path / "logs") as made:
+        power, client = Power(server, random.Random(SEED)), server.client()
+        joiners = Joiners(made, random.Random(SEED), 0)
+        await joiners.some()
+        await until(lambda: not made.publishing.backlog().records)
+        power.note()
+        await joiners.go_on(power, 0.2)
+        await until(lambda: not made.publishing.backlog().records)
+        server.kill()
+        os.truncate(power.file, power.sizes[0][1])
+        await asyncio.to_thread(server.start)
+        await until(lambda: stream(client, JOINS) == joiners.placed[JOINS], DEADLINE)
+        client.close()
