@@ -148,6 +148,8 @@ class Outbox:
 
         The overflow is removed once all of it was read: what is still needed of it stands in the file then.
         """
+        if self._descriptor < 0:
+            return  # closed: the file may be another process's by now
         self._let_go()
         read_up = self._overflow.exists and not self._overflow.count
         if not self._overflow.exists:

@@ -8,6 +8,7 @@ another.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ class Overflow:
         self._number, self._front, self._end = 1, 0, 0
         self._hashes: set[int] = set()
         self._done: set[int] = set()  # offsets of records that an earlier start published or gave up
+        self._closed = False
         self.count = 0  # records that wait and are in no memory
 
     @property
@@ -76,6 +78,8 @@ class Overflow:
         """Puts records at the end; durable on return."""
         data = lines(map(of_record, records))
         with durable.disk_errors(self._path):
+            if self._closed:
+                raise OSError(errno.EBADF, "the outbox is closed")
             if self._descriptor < 0:
                 self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 durable.sync_folder(self._folder)
@@ -127,11 +131,13 @@ class Overflow:
         with durable.disk_errors(self._path):
             self._path.unlink(missing_ok=True)
             durable.sync_folder(self._folder)
-        self.close()
+        os.close(self._descriptor)
+        self._descriptor = -1
         self._number, self._front, self._end = self._number + 1, 0, 0
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the file; nothing is added any more."""
+        self._closed = True
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

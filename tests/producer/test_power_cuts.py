@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from factories import change, join
 from processes import Consumers, Server
+from redis.exceptions import RedisError
 from test_healing import recording, stream, until
 
 from joins import keys
@@ -107,10 +108,11 @@ async def settled(client: Client, placed: dict[str, list[tuple[str, str]]], fold
     """Waits until the streams and every sink hold all of it; or gives up, and what is wrong is seen."""
     ends = time.monotonic() + DEADLINE
     while time.monotonic() < ends:
-        if all(stream(client, log) == placed[log] for log in LOGS) and all(
-            len(LOCAL[sink](folder).read(log)) == len(placed[log]) for sink in SINKS for log in LOGS
-        ):
-            return
+        with suppress(RedisError):  # it reads its file yet
+            if all(stream(client, log) == placed[log] for log in LOGS) and all(
+                len(LOCAL[sink](folder).read(log)) == len(placed[log]) for sink in SINKS for log in LOGS
+            ):
+                return
         await asyncio.sleep(0.2)
 
 
