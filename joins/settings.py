@@ -134,6 +134,11 @@ class Settings:
     stream_window: int = _setting(
         _number(100, 10_000_000), "Records that a stream keeps once every sink has them.", 10_000
     )
+    outbox_limit: int = _setting(
+        _number(100, 1_000_000_000),
+        "Records in the producer's outbox at which the alarm is loudest (it begins at half); nothing is dropped.",
+        500_000,
+    )
 
     @property
     def cloud_url(self) -> str:

@@ -15,9 +15,9 @@ from typing import Any
 import click
 from redis.exceptions import RedisError
 
-from joins import keys, process_report
+from joins import inbox, keys, process_report
 from joins import settings as settings_module
-from joins.chain import Record, canonical
+from joins.chain import Record
 from joins.errors import InviteLogError, ServerUnreachable
 from joins.records import JOINS
 from joins.redis_url import Client, connect, shown
@@ -122,7 +122,7 @@ class Run:
         # No retry may hand over a page twice unseen: what is repeated has the same join ids, and is dropped by those.
         with self._client.pipeline(transaction=True) as pipeline:
             for some in _batches(records, 100):
-                pipeline.rpush(keys.INBOX, *(canonical({"log": JOINS, "record": record}) for record in some))
+                pipeline.rpush(keys.INBOX, *(inbox.item(JOINS, record) for record in some))
             if page.place is None:
                 pipeline.hdel(keys.BACKFILL, self._id)
             else:

@@ -84,7 +84,9 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
     gateway.reconciling = Reconciling(workers, MemberList(gateway), search, known, remembering.listened)
     aside: list[asyncio.Task[Any]] = [asyncio.create_task(gateway.reconciling.run())]
     if settings.alerts_channel_id:
-        alerting = Alerting(gateway, redis, settings.alerts_channel_id, search.state)
+        alerting = Alerting(
+            gateway, redis, settings.alerts_channel_id, search.state, backlog=recorder.publishing.backlog
+        )
         aside.append(asyncio.create_task(alerting.run(), name="alerting"))
     condition = Condition(gateway, workers, redis, search.state)
     proposals = KeptProposals(redis)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -93,8 +94,8 @@ class Recorder:
         """The highest event id that any join has been given."""
         return self.publishing.position()
 
-    def recent(self, log: str = JOINS) -> list[tuple[str, Record]]:
-        """The records of a log that are in the outbox still, with their event ids."""
+    def recent(self, log: str = JOINS) -> Iterator[tuple[str, Record]]:
+        """The records of a log that are in the outbox still, with their event ids, in order."""
         return self.publishing.recent(log)
 
     async def staff_of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:

@@ -152,6 +152,6 @@ def _wait_until_settled(stage: Stage, joins: int) -> bool:
 
 def _rest(stage: Stage) -> list[str]:
     """What is left in the server that should not be."""
-    left = {"dead letters": stage.client.xlen(keys.DEAD_LETTERS), "refused": stage.client.llen(keys.INBOX_REFUSED)}
+    left = {"dead letters": stage.client.xlen(keys.DEAD_LETTERS)}
     left |= {f"backlog of {sink} in rq info": count for sink, count in backlogs(stage.url).items()}
     return [f"{what}: {count}" for what, count in left.items() if count]

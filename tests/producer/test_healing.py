@@ -15,7 +15,7 @@ from processes import Server
 
 from consumers.delivery import Delivery
 from consumers.json_log import JsonLog
-from joins import keys
+from joins import dead_letters, keys
 from joins.chain import Record, canonical, seal
 from joins.copies.file_copy import json_copy
 from joins.errors import InvalidRecord
@@ -278,10 +278,11 @@ async def test_the_inbox_takes_records_of_other_processes_and_keeps_what_is_none
         await until(lambda: redis_client.llen(keys.INBOX) == 0)
         await until(lambda: len(stream(redis_client)) == 2)
     assert [identity for _, identity in stream(redis_client)] == [join(0)["join_id"], join(1)["join_id"]]
-    assert sorted(redis_client.lrange(keys.INBOX_REFUSED, 0, -1)) == sorted(bad)
     deliver(redis_client, tmp_path)
     assert len(logged(tmp_path)) == 2
-    assert redis_client.xlen(keys.DEAD_LETTERS) == 0
+    refused = list(dead_letters.letters(redis_client))
+    assert [letter.payload for letter in refused] == bad
+    assert all(letter.reason for letter in refused)
 
 
 async def test_the_staff_registry_survives_a_restart_and_a_server_that_forgot(
