@@ -17,14 +17,14 @@ from joins.redis_url import Client
 from joins.scripts import text
 from ops.member_pages import Page
 from producer import attribution as attributions
-from producer import payloads
+from producer import payloads, referral
 from producer.attribution import Attribution
 from producer.evidence_store import BACKFILLED
 from producer.found import Found
 from producer.join_record import build
 from producer.listened import FIRST
 from producer.payloads import Arrival
-from producer.staff_registry import Staff, StaffRegistry
+from producer.staff_registry import StaffRegistry
 from producer.verdict import MEMBER_SEARCH
 
 BACKFILL = "backfill"  # the method where nothing but the time of joining is known
@@ -59,7 +59,9 @@ class History:
         return [self._record(arrival, page.found.get(arrival["user_id"])) for arrival in new]
 
     def _arrival(self, member: Mapping[str, Any]) -> Arrival:
-        return payloads.arrival({**member, "guild_id": self._id}, self._name, datetime.now(UTC))
+        # No event announced it, so it counts as received at the moment of joining.
+        joined_at = payloads.joined(member) or datetime.now(UTC)
+        return payloads.arrival({**member, "guild_id": self._id}, self._name, joined_at)
 
     def _record(self, arrival: Arrival, found: Found | None) -> Record:
         joined = {**arrival, "flags": [*arrival["flags"], BACKFILLED]}
@@ -76,15 +78,8 @@ class History:
             invite_code=found.invite_code,
             inviter_id=found.inviter_id,
         )
-        return normal(JOINS, build(joined, attribution, self._staff_of(found), datetime.now(UTC)))
-
-    def _staff_of(self, found: Found) -> Staff | None:
-        if found.invite_code is None:
-            return None
-        assigned = self._staff.of_code(self._id, found.invite_code)
-        if assigned or found.inviter_id is None:
-            return assigned
-        return Staff(found.inviter_id, self._staff.name(self._id, found.inviter_id))
+        staff, flags = referral.of_arrival(self._staff, joined, attribution)
+        return normal(JOINS, build(joined, attribution, staff, datetime.now(UTC), flags))
 
     def _known(self, arrivals: Sequence[Arrival]) -> set[str]:
         """The ids of those joins that have a record, or are about to have one."""

@@ -295,14 +295,14 @@ async def test_the_staff_registry_survives_a_restart_and_a_server_that_forgot(
         await made.record(CHANGES, staff_set(3, "7", "Maria B."))
         await made.record(CHANGES, change(4, "staff_retired", staff_id="8"))
         await until(lambda: len(stream(redis_client, CHANGES)) == 5)
-        known = await made.staff_of_code(GUILD, "abc"), await made.staff_name(GUILD, "8")
+        known = made.registry.of_code(GUILD, "abc"), made.registry.name(GUILD, "8")
     assert known == (Staff("7", "Maria B."), None)
     for forget in (False, True):
         if forget:
             redis_client.flushall()
         async with recording(server_url, tmp_path) as made:
-            assert (await made.staff_of_code(GUILD, "abc"), await made.staff_name(GUILD, "8")) == known
-            assert await made.staff_of_code("9", "abc") is None
+            assert (made.registry.of_code(GUILD, "abc"), made.registry.name(GUILD, "8")) == known
+            assert made.registry.of_code("9", "abc") is None
 
 
 def test_staff_is_learnt_again_from_the_log_and_from_what_the_log_lacks(redis_client: Client, tmp_path: Path) -> None:
