@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class World:
     """A large guild whose members' invites Discord does not know, and a small one."""
 
     def __init__(self) -> None:
-        self.large = self.small = 0
+        self.large = self.small = self.missed = 0
 
     def prepare(self, discord: SandboxClient) -> None:
         self.small = discord.add_guild("Small")["id"]
@@ -39,6 +40,8 @@ class World:
         add(self.small, "vera", joined_at="2025-02-01T10:00:00+00:00", source="vanity", code="pipvault")
         add(self.small, "dora", joined_at="2025-02-02T10:00:00+00:00", source="discovery")
         add(self.small, "helper", joined_at="2025-02-03T10:00:00+00:00", bot=True)
+        self.missed = discord.add_guild("Missed")["id"]
+        discord.add_member(self.missed, "during", joined_at=datetime.now(UTC).isoformat())
         self.large = discord.add_guild("Large")["id"]
         discord.call("add_members", self.large, LARGE)
 
@@ -178,6 +181,12 @@ def test_without_a_producer_it_refuses_with_a_sentence(running: Pipeline, world:
     code, said = backfill(running, "--guild", str(world.small))
     assert code == 1
     assert "no producer is running" in said
+    running.client.hset(keys.LISTENED, str(world.missed), "2020-01-01T00:00:00.000000")  # before the bot was added
+    said = backfill(running, "--guild", str(world.missed), "--dry-run")[1]
+    assert "of 3 members 1 would be recorded" in said, "the owner, who was there before the bot"
+    assert "Missed: 1 joined after 20" in said
+    assert "left to the producer" in said
+    assert "Missed: 1 have a record already, or are the bot" in said
     running.start("producer")
 
 
