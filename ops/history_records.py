@@ -87,6 +87,7 @@ class History:
             EXACT if found.settles else UNKNOWN,
             invite_code=found.invite_code,
             inviter_id=found.inviter_id,
+            evidence=found.evidence,
         )
         staff, flags = referral.of_arrival(self._staff, joined, attribution)
         return normal(JOINS, build(joined, attribution, staff, datetime.now(UTC), flags))
