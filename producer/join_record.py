@@ -1,4 +1,4 @@
-"""An arrival and its attribution -> the record of the join (DESIGN 4), and up to when assignments count for it."""
+"""An arrival and its attribution -> the record of the join (DESIGN 4)."""
 
 from __future__ import annotations
 
@@ -6,31 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from joins.chain import Record
-from joins.records import EXACT, moment, timestamp
+from joins.records import EXACT, timestamp
 from producer.attribution import OAUTH2, Attribution
-from producer.differences import SKEW
 from producer.payloads import Arrival
 from producer.staff_registry import Staff
 
 TEMPORARY = "temporary_invite"  # this member is removed on disconnecting unless given a role
-RECEIVED = "received_at"  # in the evidence: when the join's event came, where assignments up to then count
+RECEIVED = "received_at"  # in the evidence: when the join's event came, by this machine's clock
 
 
-def credit_time(arrival: Arrival) -> str:
-    """The moment up to which an assignment of a code counts for this join.
-
-    An assignment bears this machine's time, the join's `timestamp` Discord's. Were the two compared, a clock that is
-    a few seconds ahead would put an assignment after a join that came later. When the event was received is this
-    machine's time too, so it tells what came first, and for a live join it is the moment of joining but for the way
-    of the event. One that came later than clocks and that way explain was announced late; it counts from the
-    `timestamp`, as does a join that no event announced: what was assigned between the two was assigned after it.
-    """
-    late = moment(arrival["received_at"]) - moment(arrival["timestamp"]) > SKEW
-    return str(arrival["timestamp"] if late else arrival["received_at"])
-
-
-def recorded_credit_time(record: Record) -> str:
-    """The `credit_time` of a join that has its record."""
+def received_at(record: Record) -> str:
+    """When the event of a recorded join came; its `timestamp` where no event announced it."""
     return str(record["evidence"].get(RECEIVED) or record["timestamp"])
 
 
@@ -44,8 +30,8 @@ def build(
     """The record, not yet sealed or numbered. `staff` is who the code stands for, None when nobody is known."""
     credited = staff if attribution.confidence == EXACT else None
     evidence, temporary = dict(attribution.evidence), [TEMPORARY] if attribution.temporary else []
-    if attribution.method != OAUTH2 and (at := credit_time(arrival)) != arrival["timestamp"]:
-        evidence[RECEIVED] = at
+    if attribution.method != OAUTH2 and arrival["received_at"] != arrival["timestamp"]:
+        evidence[RECEIVED] = arrival["received_at"]
     return {
         "timestamp": arrival["timestamp"],
         "user_id": arrival["user_id"],

@@ -61,8 +61,8 @@ async def recorded(join: Arrival, assigned: float | None) -> Record:
         (20, 25, "7"),
         (-20, -15, "7"),  # our clock is behind: the assignment came after the event
         (-20, -25, "8"),
-        (3600, 1800, "7"),  # announced an hour late
-        (3600, -5, "8"),
+        (3600, -5, "8"),  # announced an hour late
+        (3600, 3700, "7"),
         (0, 1800, "7"),  # nobody announced it
         (0, -1800, "8"),
     ],
@@ -75,12 +75,13 @@ async def test_what_was_assigned_before_the_join_counts_and_nothing_later(
 
 
 async def test_where_it_is_not_known_whom_the_code_stood_for_nobody_is_credited_and_the_record_says_so() -> None:
-    record = await recorded(heard(0.2), None)
-    assert (record["invite_code"], record["confidence"], record["staff_id"]) == ("abc", EXACT, None)
-    assert record["flags"] == ["staff_unresolved"]
+    for received, assigned in ((0.2, None), (3600, 1800)):  # announced late, or a clock that is an hour ahead
+        record = await recorded(heard(received), assigned)
+        assert (record["invite_code"], record["confidence"], record["staff_id"]) == ("abc", EXACT, None)
+        assert record["flags"] == ["staff_unresolved"]
 
 
-async def test_a_join_that_is_confirmed_later_keeps_the_moment_that_its_record_was_made_by() -> None:
+def test_a_join_that_is_confirmed_later_keeps_the_moment_at_which_it_was_received() -> None:
     recorder, join = FakeRecorder(), heard(20)
     recorder.assigned["abc"], recorder.assigned_at["abc"] = Staff("8", "tom"), after(15)
     open_ = Attribution(
@@ -94,13 +95,12 @@ async def test_a_join_that_is_confirmed_later_keeps_the_moment_that_its_record_w
     assert foreseen(recorder, record) == {"abc": Staff("8", "tom"), "def": Staff("9", None)}
     assert record["evidence"]["received_at"] == after(20)
     kept = from_json(of_record(record, {}).to_json())
-    assert (kept.joined_at, kept.credit_time) == (JOINED, after(20))
+    assert (kept.joined_at, kept.received_at) == (JOINED, after(20))
 
 
-async def test_a_join_of_which_nothing_but_its_time_is_known_names_no_other_moment() -> None:
-    for received in (0, 3600):
-        record = build(heard(received), by_code(heard(received)), None, moment(after(4000)))
-        assert (record["evidence"], of_record(record, {}).credit_time) == ({}, JOINED)
+def test_a_join_that_no_event_announced_names_no_other_moment_than_that_of_joining() -> None:
+    record = build(heard(0), by_code(heard(0)), None, moment(after(4000)))
+    assert (record["evidence"], of_record(record, {}).received_at) == ({}, JOINED)
 
 
 async def test_member_search_credits_nobody_either_for_a_join_whose_record_could_not(
