@@ -21,7 +21,7 @@ _NO_INVITE = {
     "discovery": "none: found the server in Server Discovery",
     "hub": "none: came through a Student Hub",
     "bot": "none: a bot, added by an administrator",
-    "integration": "none: added by an integration",
+    "integration": "none: added by an application or an integration",
     "manual_verification": "none: admitted by manual verification",
     "linked_lobby": "none: came from a linked lobby",
     "vanity": "none of a member's: the server's vanity URL",

@@ -10,6 +10,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import click
@@ -73,7 +74,8 @@ def _backfill(settings: Settings, client: Client, only: str | None, dry_run: boo
                 "and nobody is recorded. With --without-invites members are recorded with unknown invites."
             )
             continue
-        history = History(client, settings.invite_logs_dir, guild, bot_id)
+        bot_joined = member_pages.joined(settings, str(guild["id"]), bot_id)
+        history = History(client, settings.invite_logs_dir, guild, bot_id, bot_joined)
         Run(settings, client, guild, LIST if refusal else SEARCH, dry_run).work(history)
     if left_out:
         raise InviteLogError(f"{left_out} of {len(guilds)} servers were left out, see above.")
@@ -85,7 +87,7 @@ class Run:
     def __init__(self, settings: Settings, client: Client, guild: dict[str, Any], way: str, dry_run: bool) -> None:
         self._settings, self._client, self._way, self._dry_run = settings, client, way, dry_run
         self._id, self._name = str(guild["id"]), guild["name"]
-        self._seen, self._sources = 0, Counter[str]()
+        self._seen, self._left, self._sources = 0, 0, Counter[str]()
 
     def work(self, history: History) -> None:
         """Reads the guild to its end. Raises InviteLogError, redis errors."""
@@ -96,7 +98,8 @@ class Run:
             with click.progressbar(length=total, label=self._name, show_pos=True) as bar:
                 bar.update(self._seen)
                 for page in read(self._settings, self._id, place):
-                    records = history.records(page)
+                    records, left = history.records(page)
+                    self._left += left
                     self._sources.update(record["source"] for record in records)
                     self._seen += len(page.members)
                     if not self._dry_run:
@@ -105,7 +108,7 @@ class Run:
         except KeyboardInterrupt:
             click.echo("\nStopped. Run it again to go on from here.")
             raise
-        self._tell()
+        self._tell(history.until)
 
     def _go_on(self) -> Any:
         """The place where an earlier run of the same kind was stopped."""
@@ -114,6 +117,7 @@ class Run:
         if progress.get("way") != self._way:
             return None
         self._seen, self._sources = progress["seen"], Counter(progress["sources"])
+        self._left = progress.get("left", 0)
         click.echo(f"{self._name}: going on after {self._seen} members.")
         return progress["place"]
 
@@ -126,7 +130,8 @@ class Run:
             if page.place is None:
                 pipeline.hdel(keys.BACKFILL, self._id)
             else:
-                progress = {"way": self._way, "place": page.place, "seen": self._seen, "sources": self._sources}
+                progress = {"way": self._way, "place": page.place, "seen": self._seen}
+                progress |= {"left": self._left, "sources": self._sources}
                 pipeline.hset(keys.BACKFILL, self._id, json.dumps(progress))
             pipeline.execute()
 
@@ -138,12 +143,17 @@ class Run:
                 _demand_producer(self._client)
             time.sleep(STEP)
 
-    def _tell(self) -> None:
+    def _tell(self, until: datetime) -> None:
         recorded = sum(self._sources.values())
         verb = "would be recorded" if self._dry_run else "were handed to the producer"
         kinds = ", ".join(f"{source} {count}" for source, count in self._sources.most_common())
         click.echo(f"{self._name}: of {self._seen} members {recorded} {verb}{f' ({kinds})' if kinds else ''}.")
-        rest = self._seen - recorded
+        if self._left:
+            click.echo(
+                f"{self._name}: {self._left} joined after {until:%Y-%m-%d %H:%M:%S} UTC, since when the bot may have "
+                "missed joins: they are left to the producer, which records them by itself."
+            )
+        rest = self._seen - recorded - self._left
         if rest:
             click.echo(f"{self._name}: {rest} have a record already, or are the bot, or joined just now.")
 

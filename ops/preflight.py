@@ -25,7 +25,7 @@ def check(settings: Settings) -> list[str]:
     check_redis(settings)
     check_port(settings)
     try:
-        discord_rest.me(settings)
+        discord_rest.ask(settings, "/users/@me")
     except DiscordUnreachable as error:
         return [f"{error} The producer keeps trying."]
     return []

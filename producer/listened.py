@@ -38,6 +38,11 @@ STRIDE = timedelta(seconds=35)
 GATHER = 0.2  # seconds in which guilds that are newly listened to share a write
 
 
+def in_redis(client: Client) -> dict[str, datetime]:
+    """The times in Redis by guild, and the first start (`FIRST`). Raises redis errors."""
+    return _parsed({text(field): text(value) for field, value in client.hgetall(keys.LISTENED).items()})
+
+
 class Listened:
     """The times by guild, in memory, in Redis, and in the file at `path` where one is given."""
 
@@ -57,7 +62,7 @@ class Listened:
         kept = _parsed(self._read_file())
         first = min(kept.pop(FIRST, self._first), recorded or self._first, self._first)
         self._client.hsetnx(keys.LISTENED, FIRST, timestamp(first))
-        server = _parsed({text(field): text(value) for field, value in self._client.hgetall(keys.LISTENED).items()})
+        server = in_redis(self._client)
         self._first = server.pop(FIRST, first)
         self.times = kept | {guild: max(time, kept.get(guild, time)) for guild, time in server.items()}
         self._write_file()

@@ -23,7 +23,7 @@ from joins.errors import InvalidRecord, InviteLogError, LeaseLost, SinkUnavailab
 from joins.lease import RENEW_EVERY, Lease
 from joins.process_report import Report
 from joins.publish import MAX_BATCH, Publisher, Sequenced
-from joins.records import JOINS, LOGS
+from joins.records import CHANGES, JOINS, LOGS
 from joins.redis_url import Client
 from joins.scripts import script, text
 from joins.settings import Settings
@@ -190,11 +190,24 @@ class Publishing:
                 self._outbox.set_epoch(epoch)
         if forgotten:
             self._heal()
-        self.registry.load(self._client)
+        self._learn_staff()
         for join_id, arrival in self._client.hgetall(keys.ARRIVALS).items():
             if text(join_id) not in self._outbox.arrivals:
                 with self._outbox.lock:
                     self._outbox.add_arrivals([json.loads(arrival)])
+
+    def _learn_staff(self) -> None:
+        """Takes over whom the codes stand for: what was published, then what an earlier start left to publish.
+
+        In the order of the log, and under the lock that the sequencer needs to make a later change durable, so that
+        no older name replaces a later one. What the outbox keeps of what was published is left out for the same
+        reason: it is in the server's hashes, and another producer may have published a later name since.
+        """
+        self.registry.load(self._client)
+        with self._outbox.lock:
+            waiting = [item for item in self._outbox.waiting.values() if item.log == CHANGES]
+            for item in sorted(waiting, key=lambda item: event_id.parse(item.event_id)):
+                self.registry.learn(item.record)
 
     def _heal(self) -> None:
         healing.heal(self._client, self._publisher, self._outbox, self._settings, self._lease)

@@ -207,6 +207,7 @@ class Reconciling:
             inviter_id=found.inviter_id,
             inviter_name=invite.inviter_name if invite and invite.inviter_id == found.inviter_id else None,
             temporary=invite.temporary if invite else False,
+            evidence=found.evidence,
         )
 
     def _judge(self, presence: Presence) -> None:

@@ -52,14 +52,18 @@ class FakeRecorder:
         self.records.setdefault(record["join_id"], normal(log, seal(normal(log, record))))
         return f"{len(self.records)}-0"
 
-    async def staff_of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:
+    @property
+    def registry(self) -> FakeRecorder:
+        return self
+
+    def of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:
         if at and code in self.undated:
             raise AssignmentUnknown(code)
         if at and self.assigned_at.get(code, "") > at:
             return None
         return self.assigned.get(code)
 
-    async def staff_name(self, guild_id: str, staff_id: str) -> str | None:
+    def name(self, guild_id: str, staff_id: str) -> str | None:
         return None
 
     async def wait_for(self, count: int, seconds: float = 10.0) -> list[Record]:

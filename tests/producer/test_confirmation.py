@@ -97,6 +97,20 @@ async def test_a_wrong_exact_join_is_corrected_and_said(
     ]
 
 
+async def test_a_person_whom_an_application_added_is_settled_as_that_and_credits_nobody(
+    community: Community, confirming: Confirming
+) -> None:
+    await community.sandbox.join(community.guild_id, "john", source="bot", bot=False, added_by=community.maria)
+    (change,) = await community.recorder.changes_of(1)
+    assert (change["change"], change["source"], change["confidence"]) == (
+        "attribution_corrected",
+        "integration",
+        "exact",
+    )
+    assert (change["invite_code"], change["staff_id"]) == (None, None)
+    assert change["evidence"] == {"added_by_application": True}
+
+
 async def test_a_guild_that_is_being_indexed_is_waited_for(community: Community, confirming: Confirming) -> None:
     community.sandbox.faults.set(member_search="indexing", indexing_retry_after=0.1)
     await community.sandbox.join(community.guild_id, "john", code="maria")
