@@ -20,6 +20,7 @@ REQUEUED = (
 )
 EVIDENCE = "invitelog:evidence"  # hash: guild id -> JSON of what the guild's next attribution starts from
 LISTENED = "invitelog:listened"  # hash: guild id -> up to when its joins are surely known; "first" -> the first start
+LEFT = "invitelog:left"  # hash: guild id -> up to when all its leaves are surely on record
 BACKFILL = "invitelog:backfill"  # hash: guild id -> JSON of how far `invitelog backfill` has come
 COMMANDS = "invitelog:commands"  # string: hash of the slash commands as last registered
 ALERTS = "invitelog:alerts"  # string: JSON of the troubles that were said in the alerts channel

@@ -109,6 +109,14 @@ class Publishing:
         """The highest event id that any join has been given."""
         return self._outbox.last[JOINS]  # without the lock: the gateway's loop asks, and must not wait for a disk
 
+    def published(self) -> dict[str, str] | None:
+        """The last event id of each stream; None while a record waits to be published. Raises redis errors."""
+        with self._outbox.lock:
+            if self._outbox.size:
+                return None
+            known = dict(self._outbox.published)
+        return {log: event_id.latest(known[log], self._publisher.last_id(log)) for log in LOGS}
+
     def recent(self, log: str) -> Iterator[tuple[str, Record]]:
         """The records of a log that the outbox still holds, published or not, with their event ids, in order."""
         return ((item.event_id, item.record) for item in self._outbox.records() if item.log == log)

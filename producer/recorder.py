@@ -94,6 +94,10 @@ class Recorder:
         """The highest event id that any join has been given."""
         return self.publishing.position()
 
+    async def published(self) -> dict[str, str] | None:
+        """The last event id of each log's stream; None while a record waits to get there. Raises redis errors."""
+        return await asyncio.to_thread(self.publishing.published)
+
     def recent(self, log: str = JOINS) -> Iterator[tuple[str, Record]]:
         """The records of a log that are in the outbox still, with their event ids, in order."""
         return self.publishing.recent(log)
