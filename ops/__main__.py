@@ -22,6 +22,7 @@ COMMANDS = {
     "backfill": ("ops.backfill:backfill", "Record members who joined before the log began."),
     "heal": ("ops.heal:heal", "Give a Redis server that forgot its records those records back."),
     "rebuild": ("ops.rebuild:rebuild", "Make one copy anew from another."),
+    "adopt": ("ops.adopt:adopt", "Take over the log of an earlier bot as history."),
     "demo": ("ops.demo:demo", "Show it all at work against a sandbox Discord."),
     "health": ("ops.health:health", "Answer /healthz on PORT."),
 }

@@ -7,19 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from commands.database import Database
-from commands.refusals import NoDatabase
 from joins import keys
 from joins.chain import Record
-from joins.errors import InviteLogError
-from joins.records import EXACT, JOINS, UNKNOWN, moment, normal
+from joins.records import BACKFILLED, EXACT, JOINS, UNKNOWN, moment, normal
 from joins.redis_url import Client
 from joins.scripts import text
+from ops import recorded_joins
 from ops.member_pages import Page
 from producer import attribution as attributions
 from producer import payloads
 from producer.attribution import Attribution
-from producer.evidence_store import BACKFILLED
 from producer.found import Found
 from producer.join_record import build
 from producer.listened import FIRST
@@ -44,11 +41,7 @@ class History:
         now = datetime.now(UTC)
         first = client.hget(keys.LISTENED, FIRST)
         self._until = max(moment(text(first)), now - YOUNGEST) if first else now
-        if client.hexists(keys.TRIMMED, JOINS) and not _has_database(folder):
-            raise InviteLogError(
-                f"{folder} holds no database of the joins, so which members have a record cannot be seen from here: "
-                "run this on the machine of the sqlite consumer, with its INVITE_LOGS_DIR."
-            )
+        recorded_joins.demand_database(client, folder)
 
     def records(self, page: Page) -> list[Record]:
         """The records of those members of the page who have none."""
@@ -94,29 +87,9 @@ class History:
         found: list[Any] = [*self._client.hmget(keys.PUBLISHED, ids)]
         about: list[Any] = [*self._client.hmget(keys.ARRIVALS, ids)]
         known = {join_id for join_id, *values in zip(ids, found, about, strict=True) if any(values)}
-        times = self._recorded([arrival["user_id"] for arrival in arrivals])
+        recorded = recorded_joins.of_users(self._folder, self._id, [arrival["user_id"] for arrival in arrivals])
         for arrival in arrivals:
             joined_at = moment(arrival["timestamp"])
-            if any(abs(moment(time) - joined_at) <= SAME for time in times.get(arrival["user_id"], ())):
+            if any(abs(join.at - joined_at) <= SAME for join in recorded.get(arrival["user_id"], ())):
                 known.add(arrival["join_id"])
         return known
-
-    def _recorded(self, user_ids: Sequence[str]) -> dict[str, list[str]]:
-        marks = ", ".join("?" * len(user_ids))
-        sql = f"select user_id, timestamp from joins where guild_id = ? and user_id in ({marks})"
-        times: dict[str, list[str]] = {}
-        try:
-            with Database(self._folder) as database:
-                for user_id, time in database.rows(sql, self._id, *user_ids):
-                    times.setdefault(user_id, []).append(time)
-        except NoDatabase:
-            return {}  # nothing was trimmed from the stream yet, so it tells of every join
-        return times
-
-
-def _has_database(folder: Path) -> bool:
-    try:
-        with Database(folder):
-            return True
-    except NoDatabase:
-        return False
