@@ -1,8 +1,8 @@
 """`invitelog adopt FILE`: the log of an earlier bot is taken over as history.
 
 The file is read twice: once to judge every line, so that a mistake is seen before anything is recorded, then to hand
-the records to the running producer, in the file's order. What has a record is found by guild, user and time, so a run that was
-stopped is simply run again.
+the records to the running producer, in the file's order. What has a record is found by guild, user and time, so a run
+that was stopped is simply run again.
 """
 
 from __future__ import annotations
@@ -140,10 +140,12 @@ def _zone(old: OldLog, name: str | None) -> tzinfo | None:
         return None
     if not sys.stdin.isatty():
         raise InviteLogError(
-            f"the times in {old.name}, such as {first}, name no time zone: say with --timezone in which one the old bot "
-            "wrote them (UTC, a name such as Europe/Berlin, or an offset such as +02:00)."
+            f"the times in {old.name}, such as {first!r}, name no time zone: say with --timezone in which one the old "
+            "bot wrote them (UTC, a name such as Europe/Berlin, or an offset such as +02:00)."
         )
-    click.echo(f"The times in {old.name}, such as {first}, name no time zone. In which one did the old bot write them?")
+    click.echo(
+        f"The times in {old.name}, such as {first!r}, name no time zone. In which one did the old bot write them?"
+    )
     return old_times.zone(click.prompt("UTC, a name such as Europe/Berlin, or an offset such as +02:00"))
 
 

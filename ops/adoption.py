@@ -1,4 +1,4 @@
-"""One old log on its way into the pipeline: every line judged, the new records handed to the producer in their order."""
+"""One old log on its way into the pipeline: every line judged, then the new records handed to the producer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ops.old_log import OldLog
 from ops.old_record import Old, OldRecords
 
 BATCH = 500  # records that are compared, and handed over, at once
-LARGE_PART = 5  # a fifth of the records that can be compared is too many to be chance
+LARGE_PART = 5  # one of so many records that can be compared is too many to be chance
 FEWEST_ROUNDED = 3  # users' ids that end in zeros; one in a thousand does so by chance
 Tell = Callable[[int, str], None]  # the number of a line, and what is to be said of it
 
@@ -66,8 +66,8 @@ class Tally:
         shifted = self.shifts.total()
         if shifted and shifted * LARGE_PART >= shifted + self.here:
             return (
-                f"of {shifted + self.here:,} records that can be compared with the records here, {shifted:,} fit only "
-                f"when moved by whole hours, {counted(self.shifts)}: --timezone is most likely wrong."
+                f"of {shifted + self.here:,} records that can be compared with those here, {shifted:,} fit only when "
+                f"their times are moved by {counted(self.shifts)}: --timezone is most likely wrong."
             )
         if self.rounded_ids >= FEWEST_ROUNDED and self.rounded_ids * LARGE_PART >= self.long_ids:
             return (

@@ -1,4 +1,4 @@
-"""A joins log at our path that another program wrote: it is seen by its head, and set aside, never touched otherwise."""
+"""A joins log at our path that another program wrote: known by its head, set aside when adopted, else left as it is."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reads an old log of JSON, one object at a time, over a window that slides through the file.
 
-An array of objects, or objects one after the other; with or without a byte order mark, closing bracket or commas. What is
-no object is told with its line, and reading goes on where the next object begins.
+An array of objects, or objects one after the other; with or without a byte order mark, closing bracket or commas.
+What is no object is told with its line, and reading goes on where the next object begins.
 """
 
 from __future__ import annotations

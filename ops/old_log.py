@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from ops import old_csv, old_json
 from ops.foreign_log import HEAD_BYTES
 from ops.old_line import Line, Unreadable
 
-_OURS = b'"hash"'  # within a name of JSON the quotes are escaped, so this is a key, or a cell's whole text
+_OURS = re.compile(rb'"hash"\s*:')  # a key: within a name the quotes are escaped
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class OldLog:
-    """One file. `size` and `stamp` are those of its opening: what is appended later is not read."""
+    """One file, which must stay as it is while it is read."""
 
     def __init__(self, path: Path) -> None:
         """Raises InviteLogError when it is no log that can be adopted: not there, unreadable, empty, or our own."""
@@ -66,7 +67,7 @@ class OldLog:
     def _is_ours(self, head: bytes) -> bool:
         if self.is_json:
             # Ours may begin with records that somebody put before it by hand.
-            return _OURS in head or _OURS in self._bytes(max(0, self.size - HEAD_BYTES))
+            return any(_OURS.search(part) for part in (head, self._bytes(max(0, self.size - HEAD_BYTES))))
         first = head.decode("utf-8-sig", errors="replace").splitlines()[0]
         return "Hash" in next(csv.reader([first]), [])
 

@@ -51,9 +51,10 @@ def moments(text: object, zone: tzinfo | None) -> list[datetime]:
     try:
         naive = datetime.fromisoformat(f"{date}T{time}.{(fraction or '0')[:6].ljust(6, '0')}")
         if offset is not None:
-            written = timezone.utc if offset.upper() == "Z" else _fixed(offset)
+            written = UTC if offset.upper() == "Z" else _fixed(offset)
             return [naive.replace(tzinfo=written).astimezone(UTC)]
-        assert zone is not None, "asked for before anything is read"
+        if zone is None:
+            raise InvalidRecord(f"timestamp {text!r} names no time zone: say with --timezone in which one it is")
         found = sorted({naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)})
         real = [moment for moment in found if moment.astimezone(zone).replace(tzinfo=None) == naive]
     except (ValueError, OverflowError) as error:
