@@ -8,7 +8,9 @@ that was stopped is simply run again.
 from __future__ import annotations
 
 import shlex
+import sqlite3
 import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from pathlib import Path
@@ -89,6 +91,11 @@ def adopt(path: Path, timezone: str | None, guild: str | None, within: float, dr
         raise ServerUnreachable(
             f"the Redis server at {shown(url)} does not answer ({error}): start `invitelog up`, then {again}; nothing "
             "is recorded twice."
+        ) from error
+    except sqlite3.Error as error:
+        raise InviteLogError(
+            f"the folder for temporary files, {tempfile.gettempdir()}, takes nothing ({error}): free some space, or "
+            f"set TMPDIR to another folder, then {again}; nothing is recorded twice."
         ) from error
     except KeyboardInterrupt:
         click.echo(f"\nStopped. To go on, {again}: nothing is recorded twice.")

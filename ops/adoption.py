@@ -37,6 +37,8 @@ class Tally:
     here: int = 0
     repeated: int = 0
     shifts: Counter[timedelta] = field(default_factory=Counter)  # of new ones that would be here, were the clock so
+    close: int = 0  # of new ones that lie less than a minute from a record here
+    apart: timedelta = timedelta(0)  # how far these are from it at most
     long_ids: int = 0
     rounded_ids: int = 0
     keys: tuple[str, ...] = ()  # that the format does not have
@@ -49,6 +51,9 @@ class Tally:
         self.unknown += known.new and old.record["invite_code"] is None
         if known.shift is not None:
             self.shifts[known.shift] += 1
+        if known.apart is not None:
+            self.close += 1
+            self.apart = max(self.apart, known.apart)
 
     def sentences(self) -> Iterator[str]:
         """What to say of the file."""
@@ -68,6 +73,12 @@ class Tally:
             return (
                 f"of {shifted + self.here:,} records that can be compared with those here, {shifted:,} fit only when "
                 f"their times are moved by {counted(self.shifts)}: --timezone is most likely wrong."
+            )
+        if self.close and self.close * LARGE_PART >= self.close + self.here:
+            return (
+                f"of {self.close + self.here:,} records that can be compared with those here, {self.close:,} are up to "
+                f"{self.apart.total_seconds():.1f} s away from a record of the same member: the clock of the old bot was "
+                "not right, so say with --within how many seconds are one join."
             )
         if self.rounded_ids >= FEWEST_ROUNDED and self.rounded_ids * LARGE_PART >= self.long_ids:
             return (

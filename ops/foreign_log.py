@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 from joins import durable
@@ -31,12 +30,8 @@ def is_foreign(path: Path) -> bool:
 
 def set_aside(path: Path) -> Path:
     """Gives the file another name in its folder, durably; the new path. Raises SinkUnavailable."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    aside = path.with_name(f"{path.name}.foreign-{stamp}")
     with durable.disk_errors(path):
-        path.rename(aside)
-        durable.sync_folder(path.parent)
-    return aside
+        return durable.move_aside(path, "foreign")
 
 
 def _foreign_json(head: str) -> bool:

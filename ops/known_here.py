@@ -31,6 +31,7 @@ from ops.recorded_joins import Recorded
 
 PAGE = 500  # entries in one read
 QUARTER = timedelta(minutes=15)  # of which every time zone's offset is a multiple
+UNLIKELY = timedelta(minutes=1)  # nobody joins, leaves and joins again within it, but by chance
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -40,13 +41,15 @@ class Known:
     """What is known of a line's join: whether it has a record here, or repeats a line of the file.
 
     `differs`: that record, or line, names another invite. `shift`: the join has no record, but would be one of ours if
-    the clock had been that much ahead or behind.
+    the clock had been that much ahead or behind, by another time zone. `apart`: it has none, but one of the same member
+    is so little further away that two joins are unlikely.
     """
 
     here: bool = False
     repeats: int | None = None
     differs: bool = False
     shift: timedelta | None = None
+    apart: timedelta | None = None
 
     @property
     def new(self) -> bool:
@@ -102,7 +105,11 @@ class KnownHere:
         for join, line in self._noted(old, self._within):
             if line is not None and self._is_near(old, join.at):
                 return Known(repeats=line, differs=join.invite_code != code)
-        shifts = (self._shift(join.at - old.moments[0]) for join in times)
+        distances = [join.at - moment for join in times for moment in old.moments]
+        apart = min(map(abs, distances), default=UNLIKELY)
+        if apart < UNLIKELY:
+            return Known(apart=apart)
+        shifts = (self._shift(distance) for distance in distances)
         return Known(shift=next((shift for shift in shifts if shift is not None), None))
 
     def _is_near(self, old: Old, at: datetime) -> bool:
@@ -151,7 +158,7 @@ class KnownHere:
 
 
 def counted(shifts: Counter[timedelta]) -> str:
-    """The shifts, the most frequent first, such as `+2:00 (17 records)`."""
+    """The shifts, the most frequent first, such as `+2:00 (17)`."""
     parts = []
     for shift, count in shifts.most_common():
         minutes = int(abs(shift).total_seconds()) // 60

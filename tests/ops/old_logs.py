@@ -6,13 +6,14 @@ import csv
 import io
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from factories import EXAMPLE
+from factories import EXAMPLE, FIRST_MOMENT
 
 from joins.columns import HEADERS
-from joins.records import JOINS
+from joins.records import JOINS, timestamp
 from ops.old_line import Line, Unreadable
 from ops.old_log import OldLog
 
@@ -23,11 +24,8 @@ KEYS = [name.lower().replace(" ", "_") for name in COLUMNS]
 def old(number: int = 0, **values: Any) -> dict[str, Any]:
     """A record of the specification; its member and its second follow from `number`."""
     user_id = str(int(EXAMPLE["user_id"]) + number)
-    return {
-        **EXAMPLE,
-        "user_id": user_id,
-        "timestamp": f"2025-10-31T14:{number // 60:02}:{number % 60:02}.123456",
-    } | values
+    joined = timestamp(FIRST_MOMENT + timedelta(seconds=number))
+    return {**EXAMPLE, "user_id": user_id, "timestamp": joined} | values
 
 
 def as_json(records: Iterable[dict[str, Any]], **layout: Any) -> bytes:
