@@ -26,6 +26,9 @@ MAX_NUMBER = 2**53 - 1  # beyond it other JSON readers round, and beyond 2**63 a
 EXACT, AMBIGUOUS, UNKNOWN = "exact", "ambiguous", "unknown"
 CONFIDENCES = (EXACT, AMBIGUOUS, UNKNOWN)
 STAFF_UNRESOLVED = "staff_unresolved"  # a flag: to whom the code was assigned when the member joined is not known
+BACKFILLED = "backfilled"  # a flag: the member joined before the log began
+ADOPTED = "adopted"  # a flag and a method: taken over from the log of another bot, whose claim it is
+HISTORY = frozenset({BACKFILLED, ADOPTED})  # joins of long ago: they claim no use of today, and wait for no answer
 SOURCES = (
     "invite", "vanity", "discovery", "hub", "bot", "integration", "manual_verification", "linked_lobby", "unknown",
 )  # fmt: skip

@@ -7,28 +7,23 @@ after it are handed over in one transaction, so a run that was stopped at any mo
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import click
 from redis.exceptions import RedisError
 
-from joins import inbox, keys, process_report
+from joins import keys
 from joins import settings as settings_module
 from joins.chain import Record
 from joins.errors import InviteLogError, ServerUnreachable
-from joins.records import JOINS
 from joins.redis_url import Client, connect, shown
 from joins.settings import Settings
-from ops import discord_rest, embedded, member_pages
+from ops import discord_rest, embedded, hand_over, member_pages
 from ops.history_records import History
 from ops.member_pages import Page
 
-LONGEST_INBOX = 5000  # records that may wait in the inbox before more are handed over
-STEP = 0.1  # seconds between two looks at the inbox
 SEARCH, LIST = "search", "list"
 
 
@@ -59,7 +54,7 @@ def backfill(only: str | None, dry_run: bool, without_invites: bool) -> None:
 
 def _backfill(settings: Settings, client: Client, only: str | None, dry_run: bool, without_invites: bool) -> None:
     if not dry_run:
-        _demand_producer(client)
+        hand_over.demand_producer(client)
     bot_id = str(discord_rest.ask(settings, "/users/@me")["id"])
     guilds = [guild for guild in discord_rest.guilds(settings) if only in (None, str(guild["id"]))]
     if not guilds:
@@ -122,11 +117,9 @@ class Run:
         return progress["place"]
 
     def _hand_over(self, records: list[Record], page: Page) -> None:
-        self._wait_for_room()
-        # No retry may hand over a page twice unseen: what is repeated has the same join ids, and is dropped by those.
+        hand_over.wait_for_room(self._client)
         with self._client.pipeline(transaction=True) as pipeline:
-            for some in _batches(records, 100):
-                pipeline.rpush(keys.INBOX, *(inbox.item(JOINS, record) for record in some))
+            hand_over.put(pipeline, records)
             if page.place is None:
                 pipeline.hdel(keys.BACKFILL, self._id)
             else:
@@ -134,14 +127,6 @@ class Run:
                 progress |= {"left": self._left, "sources": self._sources}
                 pipeline.hset(keys.BACKFILL, self._id, json.dumps(progress))
             pipeline.execute()
-
-    def _wait_for_room(self) -> None:
-        looks = 0
-        while self._client.llen(keys.INBOX) > LONGEST_INBOX:
-            looks += 1
-            if looks % 50 == 0:
-                _demand_producer(self._client)
-            time.sleep(STEP)
 
     def _tell(self, until: datetime) -> None:
         recorded = sum(self._sources.values())
@@ -156,16 +141,3 @@ class Run:
         rest = self._seen - recorded - self._left
         if rest:
             click.echo(f"{self._name}: {rest} have a record already, or are the bot, or joined just now.")
-
-
-def _demand_producer(client: Client) -> None:
-    if not process_report.read(client, ("producer",)):
-        raise InviteLogError(
-            "no producer is running on this Redis server, and it must give the records their place in the log: "
-            "start it (`invitelog up`), then run this again."
-        )
-
-
-def _batches(records: list[Record], size: int) -> Iterator[list[Record]]:
-    for start in range(0, len(records), size):
-        yield records[start : start + size]

@@ -7,18 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from commands.database import Database
-from commands.refusals import NoDatabase
 from joins import keys
 from joins.chain import Record
-from joins.errors import InviteLogError
-from joins.records import EXACT, JOINS, UNKNOWN, moment, normal
+from joins.records import BACKFILLED, EXACT, JOINS, UNKNOWN, moment, normal
 from joins.redis_url import Client
+from ops import recorded_joins
 from ops.member_pages import Page
 from producer import attribution as attributions
 from producer import listened, payloads, referral
 from producer.attribution import Attribution
-from producer.evidence_store import BACKFILLED
 from producer.found import Found
 from producer.join_record import build
 from producer.listened import FIRST
@@ -50,11 +47,7 @@ class History:
         # that tells; a record made here first would take that chance. It never does of who came before the bot.
         since = times.get(self._id, first)
         self.until = self._settled if since is None else min(self._settled, max(since, bot_joined or since))
-        if client.hexists(keys.TRIMMED, JOINS) and not _has_database(folder):
-            raise InviteLogError(
-                f"{folder} holds no database of the joins, so which members have a record cannot be seen from here: "
-                "run this on the machine of the sqlite consumer, with its INVITE_LOGS_DIR."
-            )
+        recorded_joins.demand_database(client, folder)
 
     def records(self, page: Page) -> tuple[list[Record], int]:
         """The records of those members of the page who have none, and of how many it is the producer's to make one.
@@ -100,29 +93,9 @@ class History:
         found: list[Any] = [*self._client.hmget(keys.PUBLISHED, ids)]
         about: list[Any] = [*self._client.hmget(keys.ARRIVALS, ids)]
         known = {join_id for join_id, *values in zip(ids, found, about, strict=True) if any(values)}
-        times = self._recorded([arrival["user_id"] for arrival in arrivals])
+        recorded = recorded_joins.of_users(self._folder, self._id, [arrival["user_id"] for arrival in arrivals])
         for arrival in arrivals:
             joined_at = moment(arrival["timestamp"])
-            if any(abs(moment(time) - joined_at) <= SAME for time in times.get(arrival["user_id"], ())):
+            if any(abs(join.at - joined_at) <= SAME for join in recorded.get(arrival["user_id"], ())):
                 known.add(arrival["join_id"])
         return known
-
-    def _recorded(self, user_ids: Sequence[str]) -> dict[str, list[str]]:
-        marks = ", ".join("?" * len(user_ids))
-        sql = f"select user_id, timestamp from joins where guild_id = ? and user_id in ({marks})"
-        times: dict[str, list[str]] = {}
-        try:
-            with Database(self._folder) as database:
-                for user_id, time in database.rows(sql, self._id, *user_ids):
-                    times.setdefault(user_id, []).append(time)
-        except NoDatabase:
-            return {}  # nothing was trimmed from the stream yet, so it tells of every join
-        return times
-
-
-def _has_database(folder: Path) -> bool:
-    try:
-        with Database(folder):
-            return True
-    except NoDatabase:
-        return False

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from joins.chain import Record
 from joins.errors import PermanentError, SearchUnavailable
-from joins.records import CHANGES, moment
+from joins.records import CHANGES, HISTORY, moment
 from producer import referral, verdict
 from producer.agenda import Agenda, Item
 from producer.found import Found
@@ -78,8 +78,10 @@ class Confirmation:
         return len(self._agenda)
 
     async def recorded(self, record: Record) -> None:
-        """A join was recorded: it is to be confirmed, unless it is a bot's or comes from member search itself."""
-        if record["source"] == "bot" or record["method"] == MEMBER_SEARCH or record["join_id"] in self._agenda:
+        """A join was recorded: it is to be confirmed, unless it is a bot's, history, or from member search itself."""
+        if record["source"] == "bot" or record["method"] == MEMBER_SEARCH or not HISTORY.isdisjoint(record["flags"]):
+            return
+        if record["join_id"] in self._agenda:
             return
         join = of_record(record, referral.foreseen(self._recorder.registry, record))
         if join.join_id in self._decided:

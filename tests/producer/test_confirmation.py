@@ -192,10 +192,12 @@ async def test_a_member_who_leaves_is_asked_for_at_once_and_then_given_up(
     assert any("the member left before" in record.message for record in caplog.records)
 
 
-async def test_bots_and_what_member_search_has_said_are_not_asked_for(confirming: Confirming) -> None:
+async def test_bots_history_and_what_member_search_has_said_are_not_asked_for(confirming: Confirming) -> None:
     record = {"join_id": "a", "invite_code": None, "candidates": [], "source": "invite", "method": "member_search"}
     await confirming.now.recorded(record)
     await confirming.now.recorded({**record, "source": "bot", "method": "oauth2"})
+    for flag in ("adopted", "backfilled"):
+        await confirming.now.recorded({**record, "method": flag, "flags": [flag]})
     assert confirming.now.waiting == 0
 
 
