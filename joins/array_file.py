@@ -27,7 +27,7 @@ from joins.chain import Record
 from joins.errors import HeadMoved, LogDamaged
 from joins.json_format import to_line
 from joins.records import CHANGE_KEYS, JOIN_KEYS, JOINS
-from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, read_tail, read_window
+from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, foreign_beginning, read_tail, read_window
 
 GROW_BYTES = 64 * 1024
 MOST_SPARE = 4 << 20  # bytes; what a sink writes, at its fastest, while a foreign program reads a very long log
@@ -47,9 +47,9 @@ class ArrayWriter:
         """
         self._path = path
         with durable.disk_errors(path):
-            if not path.exists():
+            if not durable.is_there(path):
                 durable.replace(path, b"[\n]".ljust(GROW_BYTES))
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            self._descriptor = durable.open_file(path, os.O_RDWR)
         try:
             with durable.disk_errors(path):
                 self._tail = self._repaired(log)
@@ -118,15 +118,15 @@ class ArrayWriter:
                 self._allocate(self._tail.end + 2 * spare)
 
     def _repaired(self, log: str) -> Tail:
-        if os.pread(self._descriptor, len(OPEN), 0) != OPEN:
-            raise LogDamaged(f"{self._path} does not begin as a log of this program; it is left as it is")
+        if (begin := os.pread(self._descriptor, len(OPEN), 0)) != OPEN:
+            raise foreign_beginning(str(self._path), begin, OPEN)
         window = read_window(self._descriptor, len(OPEN), BLANK)
-        tail = read_tail(str(self._path), log, window, parse_line, b",", _first_record)
+        tail = read_tail(str(self._path), log, window, _own_line, b",", _first_record)
         rest = window.data[tail.end - window.offset :]
         empty = tail.head == empty_head(log)
         if rest.rstrip(BLANK) != (b"]" if empty else CLOSE):
             if empty and not _torn_by_us(log, rest):
-                raise LogDamaged(f"{self._path} holds no record of this program; it is left as it is")
+                raise foreign_beginning(str(self._path), OPEN + rest[:1], OPEN + b"{")
             self._cut(rest, tail.end, b"]" if empty else CLOSE)
         return tail
 
@@ -142,9 +142,24 @@ class ArrayWriter:
 
 def parse_line(line: bytes) -> Record:
     """The object in a line of the array. Raises ValueError when it is none."""
-    record = json.loads(line)
+    try:
+        record = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("a line of the array holds lists and objects without end") from error
     if not isinstance(record, dict):
         raise ValueError("a line of the array is no object")
+    return record
+
+
+def _own_line(line: bytes) -> Record:
+    """As `parse_line`; raises LogDamaged where the object stands in other bytes than this program writes for it."""
+    record = parse_line(line)
+    try:
+        same = to_line(record) == line
+    except (ValueError, RecursionError):
+        same = False
+    if not same:
+        raise LogDamaged("the record is written otherwise than this program writes it")
     return record
 
 

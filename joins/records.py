@@ -110,7 +110,7 @@ def _known_keys(log: str, record: Record) -> tuple[str, ...]:
     if log == JOINS:
         return JOIN_KEYS
     kind = record.get("change")
-    if kind not in CHANGE_KINDS:
+    if not isinstance(kind, str) or kind not in CHANGE_KINDS:
         raise InvalidRecord(f"there is no kind of change named {kind!r}")
     return CHANGE_KEYS + CHANGE_KINDS[kind]
 

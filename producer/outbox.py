@@ -142,13 +142,19 @@ class Outbox:
 
     def _load(self) -> int:
         """Takes in the file's items; gives the length of its good part."""
-        data = self._path.read_bytes() if self._path.exists() else b""
+        data = b""
+        if durable.is_there(self._path):
+            with os.fdopen(durable.open_file(self._path, os.O_RDONLY), "rb") as file:
+                data = file.read()
         position = 0
         while (newline := data.find(b"\n", position)) >= 0:
             checksum, _, text = data[position:newline].partition(b" ")
             if checksum != b"%08x" % zlib.crc32(text):
                 break
-            self._replay(json.loads(text))
+            try:
+                self._replay(json.loads(text))
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+                break  # the sum is right, by chance or by hand, and yet it is no item
             position = newline + 1
         rest = data[position:]
         if b"\n" in rest:  # more than a torn last line: never thrown away
