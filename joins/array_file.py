@@ -27,13 +27,14 @@ from joins.chain import Record
 from joins.errors import HeadMoved, LogDamaged
 from joins.json_format import to_line
 from joins.records import CHANGE_KEYS, JOIN_KEYS, JOINS
-from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, foreign_beginning, read_tail, read_window
+from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, end_of_data, foreign_beginning, read_tail, read_window
 
 GROW_BYTES = 64 * 1024
 MOST_SPARE = 4 << 20  # bytes; what a sink writes, at its fastest, while a foreign program reads a very long log
 READER_SECONDS = 0.001  # how long a write waits for foreign readers that have the file open
 OPEN, CLOSE = b"[\n", b"\n]"
-BLANK = b" \n\0"  # NUL: what a file system may leave of a block that a power cut kept it from writing
+SPACE = b" \t\r\n"  # what may follow the array, to any reader of JSON
+BLANK = SPACE + b"\0"  # NUL: what a file system may leave of a block that a power cut kept it from writing
 _log = logging.getLogger("joins.array_file")
 
 
@@ -124,10 +125,12 @@ class ArrayWriter:
         tail = read_tail(str(self._path), log, window, _own_line, b",", _first_record)
         rest = window.data[tail.end - window.offset :]
         empty = tail.head == empty_head(log)
-        if rest.rstrip(BLANK) != (b"]" if empty else CLOSE):
-            if empty and not _torn_by_us(log, rest):
-                raise foreign_beginning(str(self._path), OPEN + rest[:1], OPEN + b"{")
-            self._cut(rest, tail.end, b"]" if empty else CLOSE)
+        close = b"]" if empty else CLOSE
+        if empty and rest.rstrip(BLANK) != close and not _torn_by_us(log, rest):
+            raise foreign_beginning(str(self._path), OPEN + rest[:1], OPEN + b"{")
+        # NUL after the array harms no reader of ours, but a foreign one.
+        if rest.rstrip(BLANK) != close or end_of_data(self._descriptor, SPACE) != tail.end + len(close):
+            self._cut(rest, tail.end, close)
         return tail
 
     def _cut(self, rest: bytes, end: int, close: bytes) -> None:
