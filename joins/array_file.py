@@ -168,12 +168,13 @@ def _own_line(line: bytes) -> Record:
 
 def _first_record(line: bytes) -> bytes:
     """The object with which a torn line begins: a write begins on the line of the last record, by its comma."""
-    text = line.decode(errors="surrogateescape")
+    text = line.decode(errors="replace")
     try:
         record, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return b""
-    return text[:end].encode(errors="surrogateescape") if isinstance(record, dict) else b""
+    found = text[:end].encode()
+    return found if isinstance(record, dict) and line.startswith(found) else b""
 
 
 def _torn_by_us(log: str, rest: bytes) -> bool:

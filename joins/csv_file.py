@@ -15,6 +15,7 @@ from joins.csv_format import from_row, header, to_row
 from joins.errors import HeadMoved, LogDamaged
 from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, foreign_beginning, read_tail, read_window
 
+BLANK = b" \t\r\n\0"  # what is not worth keeping of what is cut from the end
 _log = logging.getLogger("joins.csv_file")
 
 
@@ -82,7 +83,7 @@ class CsvWriter:
             tail = Tail(tail.head, tail.end + 1)  # past the newline
         rest = window.data[tail.end - window.offset :]
         if rest:
-            aside = durable.set_aside(self._path, rest, "torn") if rest.strip(b"\0\n") else None
+            aside = durable.set_aside(self._path, rest, "torn") if rest.strip(BLANK) else None
             os.ftruncate(self._descriptor, tail.end)
             os.fsync(self._descriptor)
             kept = f" and kept in {aside}" if aside else ""

@@ -61,8 +61,12 @@ def make_folder(folder: Path) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything has that name, be it a link that leads nowhere: what a new file would take the place of."""
-    return os.path.lexists(path)
+    """Whether anything has that name, be it a link that leads nowhere. Raises OSError where that cannot be seen."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def open_file(path: Path, flags: int) -> int:
