@@ -26,7 +26,7 @@ from joins import durable
 from joins.chain import Record
 from joins.errors import HeadMoved, LogDamaged
 from joins.json_format import to_line
-from joins.records import CHANGE_KEYS, JOIN_KEYS, JOINS
+from joins.records import CHANGE_KEYS, JOIN_KEYS, JOINS, NULLABLE
 from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, end_of_data, foreign_beginning, read_tail, read_window
 
 GROW_BYTES = 64 * 1024
@@ -157,6 +157,9 @@ def parse_line(line: bytes) -> Record:
 def _own_line(line: bytes) -> Record:
     """As `parse_line`; raises LogDamaged where the object stands in other bytes than this program writes for it."""
     record = parse_line(line)
+    if strange := [key for key, value in record.items() if value is None and key not in NULLABLE]:
+        # The hash covers no null, so it would not tell.
+        raise LogDamaged(f"the record holds a null that this program does not write: {strange[0][:80]!r}")
     try:
         same = to_line(record) == line
     except (ValueError, RecursionError):

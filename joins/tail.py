@@ -148,7 +148,10 @@ def _followed(head: Head | None, record: Record) -> Head:
             raise ChainBroken("the record's hash does not follow from the record before it")
         check_commitments(record)
         event_id.parse(record["event_id"])
-        if len(bytes.fromhex(record["hash"])) != len(bytes.fromhex(genesis(JOINS))):
+        for text in (record["hash"], *(record.get("salts") or {}).values()):
+            if bytes.fromhex(text).hex() != text:
+                raise LogDamaged("a hash or a salt is written otherwise than this program writes it")
+        if len(record["hash"]) != len(genesis(JOINS)):
             raise LogDamaged("its hash has not the length of one")
     except (ValueError, TypeError, AttributeError, RecursionError) as error:  # no crash of ours has made this
         raise LogDamaged(f"no record of this program ({error})") from error

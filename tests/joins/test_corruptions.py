@@ -14,7 +14,7 @@ from log_file_cases import KINDS, LOG, Kind
 
 from joins.array_file import BLANK, CLOSE
 from joins.array_reader import ArrayReader
-from joins.errors import LogDamaged, SinkUnavailable
+from joins.errors import LogDamaged, NewerVersion, SinkUnavailable
 from joins.tail import MAX_WRITE_BYTES, WINDOW_BYTES
 
 JSON, CSV = KINDS
@@ -44,7 +44,7 @@ def opened(kind: Kind, path: Path, damaged: bytes) -> str | None:
     path.write_bytes(damaged)
     try:
         writer = kind.open(path)
-    except LogDamaged as error:
+    except (LogDamaged, NewerVersion) as error:
         assert path.read_bytes() == damaged
         assert list(path.parent.iterdir()) == [path]
         return str(error)
