@@ -49,7 +49,7 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 def _number(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        if not value.isascii() or not value.isdigit() or not low <= int(value) <= high:
+        if not value.isascii() or not value.isdigit() or len(value) > len(str(high)) or not low <= int(value) <= high:
             raise _FaultError(f"must be a whole number from {low} to {high}")
         return int(value)
 

@@ -23,7 +23,16 @@ def read(file: BinaryIO) -> Iterator[tuple[bytes, Item | None]]:
         if not line.endswith(b"\n"):
             return
         checksum, _, text = line[:-1].partition(b" ")
-        yield line, json.loads(text) if checksum == b"%08x" % zlib.crc32(text) else None
+        yield line, _item(text) if checksum == b"%08x" % zlib.crc32(text) else None
+
+
+def _item(text: bytes) -> Item | None:
+    """None where the sum is right, by chance or by hand, and yet it is none."""
+    try:
+        item = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return item if isinstance(item, dict) else None
 
 
 def of_record(record: Sequenced) -> Item:

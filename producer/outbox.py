@@ -222,14 +222,13 @@ class Outbox:
 
     def _load(self) -> int:
         """Takes in the file's items; gives the length of its good part."""
-        if not self._path.exists():
+        if not durable.is_there(self._path):
             return 0
         position = 0
-        with self._path.open("rb") as file:
+        with os.fdopen(durable.open_file(self._path, os.O_RDONLY), "rb") as file:
             for line, item in read(file):
-                if item is None:
+                if item is None or not self._understood(item):
                     break
-                self._replay(item)
                 position += len(line)
             file.seek(position)
             rest = file.read()
@@ -237,6 +236,14 @@ class Outbox:
             aside = durable.set_aside(self._path, rest, "damaged")
             _log.error("%s is damaged from byte %d on; that part is kept in %s", self._path, position, aside)
         return position
+
+    def _understood(self, item: Item) -> bool:
+        """Takes an item in; False where its sum is right, by chance or by hand, and yet it is none."""
+        try:
+            self._replay(item)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+            return False
+        return True
 
     def _replay(self, item: Item) -> None:
         if "arrival" in item:
