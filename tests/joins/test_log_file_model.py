@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,15 @@ class LogFile(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._home = tempfile.TemporaryDirectory(dir=self.folder)
-        self.path = Path(self._home.name) / "log"
+        self._home = Path(tempfile.mkdtemp(dir=self.folder))
+        self.path = self._home / "log"
         self.chain: list[Record] = []  # the stream: what a sink is given, always in the same order
         self.there = 0  # how many of them the file holds
         self.writer: Any = self.kind.open(self.path)
 
     def teardown(self) -> None:
         self.writer.close()
-        self._home.cleanup()
+        shutil.rmtree(self._home)
 
     def next_records(self, count: int, reason: str) -> list[Record]:
         """The next of the stream, which grows with records of that size when it must."""
