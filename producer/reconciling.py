@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from joins.errors import FetchFailed, SearchUnavailable
+from joins.errors import FetchFailed, SearchUnavailable, SinkUnavailable
 from joins.records import EXACT, moment
 from producer import payloads
 from producer.attribution import Attribution
@@ -60,7 +60,7 @@ class Search(Protocol):
 
 
 class Joins(Protocol):
-    """Which joins are known."""
+    """Which joins are known. `has` raises SinkUnavailable while nobody can tell."""
 
     async def has(self, join_id: str) -> bool: ...
     async def latest(self, guild_id: str, user_id: str) -> Known | None: ...
@@ -121,7 +121,7 @@ class Reconciling:
                 continue
             try:
                 await self._reconcile(presence)
-            except FetchFailed as error:
+            except (FetchFailed, SinkUnavailable) as error:
                 self._again(presence, error)
             except Exception:
                 log.exception("guild %s: a fault in finding who joined meanwhile", presence.guild_id)
