@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -30,7 +31,8 @@ PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds between two strokes
 AT_ONCE = (1, 1, 2, 3)  # kills in one stroke
 VICTIMS = (SERVER, PRODUCER, *keys.SINKS, *keys.SINKS)
 MERCY = 0.7  # how often the producer and the server are spared when nothing was recorded since the last time
-BEHIND = 5000  # joins that may wait to be recorded before the crowd pauses
+BEHIND = 5000  # joins that may wait to be recorded before the crowd pauses, and
+RELIEF = 2500  # before only sinks are killed, until hardly any wait: a slow machine must make headway too
 FAULT_SHARE = 0.6  # of the strokes bring a fault besides
 LASTS = (0.5, 6.0)  # seconds that a fault lasts, where it has no time of its own
 STUCK_SECONDS = 75.0  # without any progress after all is cured; a copy may wait half a minute between two tries
@@ -42,6 +44,8 @@ class Storm:
 
     def __init__(self, stage: Stage, chance: random.Random) -> None:
         self._stage, self._chance = stage, chance
+        self.waiting: Callable[[], int] = int  # how many joins are not recorded yet
+        self._relieved = False
         self._going: dict[str, tuple[float, AbstractContextManager[None]]] = {}
         self._names = [name for name in FAULTS if name in ONLY.split(",")] if ONLY else list(FAULTS)
         self._bag: list[str] = []  # names still to come, so that even a short storm has most faults
@@ -57,7 +61,8 @@ class Storm:
         """The next thing that goes wrong, and what follows from it for a moment."""
         chance = self._chance
         self._cure(time.monotonic())
-        if self._names and chance.random() < FAULT_SHARE:
+        self._relieved = self.waiting() > (RELIEF // 10 if self._relieved else RELIEF)
+        if self._names and not self._relieved and chance.random() < FAULT_SHARE:
             self._begin(self._next())
         for _ in range(chance.choice(AT_ONCE)):
             self._stage.kill(self._victim(), chance)
@@ -73,7 +78,7 @@ class Storm:
         role, recorded = self._chance.choice(VICTIMS), len(self._stage.recorded)
         if role in keys.SINKS:
             return role
-        if recorded == self._recorded and self._chance.random() < MERCY:
+        if self._relieved or (recorded == self._recorded and self._chance.random() < MERCY):
             return self._chance.choice(keys.SINKS)
         self._recorded = recorded
         return role
@@ -123,6 +128,7 @@ def _through(stage: Stage) -> list[str]:
             lambda: min(CROWD * min(1.0, (storm.kills + 1) / KILLS), len(stage.recorded) + BEHIND),
             stage.recorded,
         )
+        storm.waiting = lambda: crowd.joined - len(stage.recorded)
         stage.run(0)
         stage.discord.wait_connected(timeout=START_SECONDS)
         calm.callback(storm.cure)
