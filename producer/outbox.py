@@ -64,6 +64,10 @@ class Outbox:
             durable.sync_folder(path.parent)
             self._size, self._compact_at = good, 0
             self._overflow.open(self._safe, self._waits)
+            # What the server may have forgotten first of all: healing must find it in memory.
+            while self._overflow.remembers:
+                self._read_back()
+                self._let_go(at_most=KEEP_MOST)
             self.take_up()
             self.compact()
 
@@ -111,14 +115,8 @@ class Outbox:
 
     def take_up(self) -> None:
         """Brings what waits on disk alone into memory, as far as there is room for it."""
-        while self._overflow.count and len(self.waiting) <= IN_MEMORY // 2 and len(self.kept) < KEEP_MOST:
-            for offset, record in self._overflow.take(READ_BACK):
-                key = identity(record.log, record.record)
-                if not self._stands(key, record):
-                    continue
-                self._take(record, offset)
-                if not event_id.is_above(record.event_id, self.published[record.log]):
-                    self._mark(record.log, key)  # published before the last start
+        while self._overflow.unread and len(self.waiting) <= IN_MEMORY // 2 and len(self.kept) < KEEP_MOST:
+            self._read_back()
 
     def mark_published(self, records: Iterable[Sequenced]) -> None:
         """Notes that records are in the stream, under their own ids."""
@@ -151,7 +149,7 @@ class Outbox:
         if self._descriptor < 0:
             return  # closed: the file may be another process's by now
         self._let_go()
-        read_up = self._overflow.exists and not self._overflow.count
+        read_up = self._overflow.exists and not self._overflow.unread
         if not self._overflow.exists:
             self._void.clear()
         if not read_up and self._size - self._compact_at < max(COMPACT_BYTES, self._compact_at):
@@ -187,17 +185,27 @@ class Outbox:
             return self.waiting[key]
         return self.kept[key][1] if key in self.kept else None
 
-    def _let_go(self) -> None:
-        now, surplus = time.time(), len(self.kept) - KEEP_RECORDS
+    def _read_back(self) -> None:
+        for offset, record in self._overflow.take(READ_BACK):
+            key = identity(record.log, record.record)
+            if self._stands(key, record):
+                self._take(record, offset)
+                if not event_id.is_above(record.event_id, self.published[record.log]):
+                    self._mark(record.log, key)  # published before the last start
+
+    def _let_go(self, at_most: int | None = None) -> None:
+        """Forgets published records that are old, or the oldest of more than `at_most`."""
+        now, surplus = time.time(), len(self.kept) - (KEEP_RECORDS if at_most is None else at_most)
         old = []
         for number, (key, (when, _)) in enumerate(itertools.islice(self.kept.items(), max(0, surplus))):
             too_many = len(self.kept) - number > KEEP_MOST and when < now - LEAST_SECONDS
-            if when >= now - KEEP_SECONDS and not too_many:
+            if at_most is None and when >= now - KEEP_SECONDS and not too_many:
                 break
             old.append(key)
         for key in old:
             record = self.kept.pop(key)[1]
-            self._at.pop(key, None)
+            if key not in self.waiting:
+                self._at.pop(key, None)
             self.floor[record.log] = event_id.latest(self.floor[record.log], record.event_id)
 
     def _settle(self, verb: str, records: Iterable[Sequenced]) -> None:
@@ -297,17 +305,17 @@ class Outbox:
         self.last[record.log] = event_id.latest(self.last[record.log], record.event_id)
 
     def _forget(self, key: str) -> None:
-        """Takes what stands under an identity out of memory."""
+        """Takes what waits under an identity out of memory; what was published stays, until its time is over."""
         held = self._held(key)
         self.arrivals.pop(key, None)
         self.waiting.pop(key, None)
-        self.kept.pop(key, None)
         if self._at.pop(key, None) is not None and held is not None:
             self._void.add((held.log, held.event_id))
 
     def _mark(self, log: str, key: str, when: float | None = None) -> None:
         record = self.waiting.pop(key, None)
         if record is not None:
+            self.kept.pop(key, None)  # an entry that was condemned: this one stands for it
             self.kept[key] = (time.time() if when is None else when, record)
             self.published[log] = event_id.latest(self.published[log], record.event_id)
 

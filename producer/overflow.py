@@ -46,6 +46,16 @@ class Overflow:
         return self._end
 
     @property
+    def unread(self) -> bool:
+        """Whether there is more to take, be it published before the last start."""
+        return self._front < self._end
+
+    @property
+    def remembers(self) -> bool:
+        """Whether some of that was published before the last start, or given up."""
+        return bool(self._done)
+
+    @property
     def exists(self) -> bool:
         """Whether there is a file, if only of records that were read."""
         return self._descriptor >= 0
@@ -106,6 +116,7 @@ class Overflow:
                     taken.append((self._front, to_record(item)))
                 self._front += len(line)
         self.count -= sum(offset not in self._done for offset, _ in taken)
+        self._done.difference_update(offset for offset, _ in taken)
         if self._front in (before, self._end):
             self.count = 0
             self._hashes.clear()

@@ -19,7 +19,15 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from joins import event_id, inbox, keys, process_report
 from joins.chain import Record, canonical
 from joins.copies import finding
-from joins.errors import InvalidRecord, InviteLogError, LeaseLost, SinkUnavailable, StreamForgot
+from joins.errors import (
+    InvalidRecord,
+    InviteLogError,
+    LeaseLost,
+    NewerVersion,
+    PermanentError,
+    SinkUnavailable,
+    StreamForgot,
+)
 from joins.lease import RENEW_EVERY, Lease
 from joins.process_report import Report
 from joins.publish import MAX_BATCH, Publisher, Sequenced
@@ -295,9 +303,10 @@ class Publishing:
         One that a copy on this disk has was published long ago, and its entry trimmed, though a crash kept that from
         being noted.
         """
-        last = self._publisher.last_id(log)
+        last, there = self._publisher.last_id(log), list[Sequenced]()
         copy = finding.longest(finding.readable(log, self._settings, finding.ON_DISK))
-        there = [item for item in late if copy is not None and copy.at(item.event_id) is not None]
+        with contextlib.suppress(SinkUnavailable, PermanentError, NewerVersion):  # else their identities tell
+            there = [item for item in late if copy is not None and copy.at(item.event_id) is not None]
         with self._outbox.lock:
             self._outbox.mark_published(there)
             above = event_id.latest(self._outbox.last[log], last)

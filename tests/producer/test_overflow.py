@@ -251,3 +251,36 @@ def test_a_place_that_was_given_up_in_the_overflow_is_not_taken_for_a_record_aft
     box = opened(tmp_path)
     assert drain(box) == [*(item for item in items[20:] if item != moved), later]
     box.close()
+
+
+def test_what_was_published_last_is_in_memory_after_a_restart_though_much_still_waits(tmp_path: Path) -> None:
+    """A server that forgets its last second at that moment is healed from it."""
+    box, items = opened(tmp_path), sequenced(JOINS, 0, 200)
+    for start in range(0, 200, 10):
+        box.add_records(items[start : start + 10])
+    published = []
+    while len(published) < 120:
+        published += publish(box, 10)
+    last = published[-5:]
+    box.close()
+    box = opened(tmp_path)
+    kept = [item for _, item in box.kept.values()]
+    assert kept[-5:] == last
+    assert len(kept) <= 15 + 7
+    assert published + drain(box) == items
+    box.close()
+
+
+def test_a_record_that_stands_for_a_condemned_one_takes_its_place_when_it_is_published(tmp_path: Path) -> None:
+    box, (item,) = opened(tmp_path), sequenced(JOINS, 0, 1)
+    box.add_records([item])
+    box.mark_published([item])
+    again = Sequenced(JOINS, event(5), item.record)
+    box.add_records([again])
+    assert [kept for _, kept in box.kept.values()] == [item], "until then the server may have to be given it back"
+    box.close()
+    box = opened(tmp_path)
+    assert box.holds(identity(JOINS, item.record)) == again
+    box.mark_published([again])
+    assert [kept for _, kept in box.kept.values()] == [again]
+    box.close()
