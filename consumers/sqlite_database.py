@@ -4,46 +4,22 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sqlite_utils import Database
 
 from joins import durable, schema
 from joins.chain import Record, link
-from joins.columns import COLUMNS, split
 from joins.errors import HeadMoved, SinkUnavailable
+from joins.folding import fold
 from joins.log_files import database_path
 from joins.records import CHANGES
 from joins.tail import Head, empty_head
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # the low byte of an extended result code
 _log = logging.getLogger("consumers.sqlite")
-
-
-@dataclass(frozen=True)
-class _Fold:
-    """Which row a kind of change sets, and to what."""
-
-    table: str
-    key: tuple[str, ...]
-    columns: tuple[str, ...]
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-
-
-_ATTRIBUTION = _Fold(
-    "attributions", ("join_id",), ("change", "invite_code", "staff_id", "staff_username", "confidence")
-)
-_FOLDS = {
-    "attribution_confirmed": _ATTRIBUTION,
-    "attribution_corrected": _ATTRIBUTION,
-    "staff_set": _Fold("staff", ("guild_id", "staff_id"), ("staff_username", "ib_link", "ib_code"), {"retired": 0}),
-    "staff_retired": _Fold("staff", ("guild_id", "staff_id"), (), {"retired": 1}),
-    "code_assigned": _Fold("codes", ("guild_id", "invite_code"), ("staff_id",)),
-}
 
 
 class SqliteDatabase:
@@ -74,10 +50,10 @@ class SqliteDatabase:
         with self._errors(), self._database.atomic():
             if link(self.head(log)[1], batch[0]) != batch[0]["hash"]:
                 raise HeadMoved(f"{self._path} was written by something else")
-            self._database.table(log).insert_all((_row(log, record) for record in batch), batch_size=500)
+            self._database.table(log).insert_all((schema.row(log, record) for record in batch), batch_size=500)
             if log == CHANGES:
                 for record in batch:
-                    self._fold(record)
+                    fold(self._database, record)
             self._move_head(log, batch)
 
     def close(self) -> None:
@@ -89,21 +65,6 @@ class SqliteDatabase:
             "insert into heads (log, event_id, hash, records) values (?, ?, ?, ?) on conflict (log) do update set "
             "event_id = excluded.event_id, hash = excluded.hash, records = records + excluded.records",
             [log, batch[-1]["event_id"], batch[-1]["hash"], len(batch)],
-        )
-
-    def _fold(self, record: Record) -> None:
-        """Lets a change override what earlier ones set; the order of the log decides, not that of arrival."""
-        if record["change"] not in _FOLDS:
-            return
-        fold = _FOLDS[record["change"]]
-        values = {**record, **fold.fixed, "position": schema.position(record["event_id"])}
-        row = {column: values.get(column) for column in (*fold.key, "position", *fold.columns, *fold.fixed)}
-        settings = ", ".join(f"{column} = excluded.{column}" for column in row if column not in fold.key)
-        self._database.execute(
-            f"insert into {fold.table} ({', '.join(row)}) values ({', '.join('?' * len(row))}) "
-            f"on conflict ({', '.join(fold.key)}) do update set {settings} "
-            f"where excluded.position > {fold.table}.position",
-            list(row.values()),
         )
 
     def _inode(self) -> tuple[int, int] | None:
@@ -128,9 +89,3 @@ class SqliteDatabase:
         sentence = f"{self._path} is damaged ({error}): it is kept as {aside.name} and made anew from the other copies"
         _log.error("%s", sentence)
         return sentence
-
-
-def _row(log: str, record: Record) -> dict[str, Any]:
-    values, extra = split(log, record)
-    columns = dict(zip(COLUMNS[log], values, strict=True))
-    return {"position": schema.position(record["event_id"]), **columns, "extra": extra}

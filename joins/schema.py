@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from sqlite_utils import Database, Migrations
 
 from joins import event_id
-from joins.columns import COLUMNS, NUMBERS
+from joins.chain import Record
+from joins.columns import COLUMNS, NUMBERS, split
 from joins.records import CHANGES, JOINS
 
 migrations = Migrations("invite_log")
@@ -24,6 +26,12 @@ def position(event: str) -> str:
     """An event id as text that sorts in the order of the log: twenty digits, a dash, twenty digits."""
     milliseconds, sequence = event_id.parse(event)
     return f"{milliseconds:020d}-{sequence:020d}"
+
+
+def row(log: str, record: Record) -> dict[str, Any]:
+    """A record, with its event id, as the row of its log's table."""
+    values, extra = split(log, record)
+    return {"position": position(record["event_id"]), **dict(zip(COLUMNS[log], values, strict=True)), "extra": extra}
 
 
 @migrations()
