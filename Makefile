@@ -9,7 +9,7 @@ UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test histories raid kills chaos writers lint lock clean
+.PHONY: help demo run test histories raid kills powercuts chaos writers lint lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ chaos: .venv/.dev  ## Everything goes wrong at once, KILLS=500 kills and JOINS=5
 
 writers: .venv/.dev  ## Two producers and two consumers of each sink at once, for a minute each
 	@WRITERS_SECONDS=60 $(BIN)/python -m pytest tests/producer/test_two_producers.py tests/consumers/test_two_consumers.py
+
+powercuts: .venv/.dev  ## Cuts the power of a Redis server N times (N=20), forgetting up to its last second, and judges the logs
+	@POWER_CUTS=$(N) $(BIN)/python -m pytest tests/producer/test_power_cuts.py --capture=tee-sys
 
 lint: .venv/.dev  ## Style and strict types
 	@$(BIN)/ruff check .

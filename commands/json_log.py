@@ -11,12 +11,13 @@ from pathlib import Path
 from joins import event_id
 from joins.array_reader import ArrayReader
 from joins.chain import Record
+from joins.errors import LogDamaged
 from joins.event_id import ZERO
 from joins.log_files import json_path
 
 _log = logging.getLogger("commands.json_log")
 
-UNREADABLE = (ValueError, KeyError, OSError)
+UNREADABLE = (ValueError, KeyError, OSError, LogDamaged)
 """What reading a log raises when its bytes were changed by hand, or the disk fails."""
 
 

@@ -11,17 +11,18 @@ from commands import replies
 from commands.credit import Credit, Policy
 from commands.history import History, Join
 from commands.registry import Register, Staff
-from joins.records import AMBIGUOUS, EXACT
+from joins.records import ADOPTED, AMBIGUOUS, EXACT
 
 FROM_LOG = "Persistent JSON log (immutable record)"
 FROM_DATABASE = "Database (the JSON log does not hold this join)"
+FROM_OTHER_BOT = "Taken over from the log of an earlier bot, whose word it is"
 LONGEST_REASON = 300  # characters shown of one
 _EARLIER_SHOWN = 5
 _NO_INVITE = {
     "discovery": "none: found the server in Server Discovery",
     "hub": "none: came through a Student Hub",
     "bot": "none: a bot, added by an administrator",
-    "integration": "none: added by an integration",
+    "integration": "none: added by an application or an integration",
     "manual_verification": "none: admitted by manual verification",
     "linked_lobby": "none: came from a linked lobby",
     "vanity": "none of a member's: the server's vanity URL",
@@ -49,6 +50,8 @@ def embed(history: History, register: Register, credit: Credit[Join], policy: Po
             parts.append(f"… and {len(earlier) - _EARLIER_SHOWN:,} before these")
         replies.add(made, f"Earlier Joins ({len(earlier):,})", parts)
     source = [FROM_LOG if join.from_log else FROM_DATABASE]
+    if join["method"] == ADOPTED:
+        source.append(_adopted(join))
     if join.doubt:
         source.append(f"⚠️ Do not rely on it: {join.doubt}. Have an administrator verify the logs.")
     replies.add(made, "Data Source", source)
@@ -92,7 +95,16 @@ def _why_unknown(join: Join) -> str:
         return "the bot lacked Manage Server, so it could not see the invites"
     if join["method"] == "no_snapshot":
         return "the bot had no list of the invites from before the join"
+    if join["method"] == ADOPTED:
+        return "the log of the earlier bot names none"
     return "no invite's count rose for this join"
+
+
+def _adopted(join: Join) -> str:
+    evidence: Mapping[str, Any] = join["evidence"] or {}
+    place = replies.name(str(evidence.get("adopted_from") or "a file"))
+    line = evidence.get("line")
+    return f"{FROM_OTHER_BOT} ({place}{f', line {line:,}' if isinstance(line, int) else ''})"
 
 
 def _staff(join: Join, register: Register) -> list[str]:

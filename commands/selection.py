@@ -18,7 +18,7 @@ from commands.effective import Attribution, Attributions
 from commands.refusals import NO_LOGS, Refused
 from joins.columns import COLUMNS, HEADERS
 from joins.csv_format import guarded, to_row, unguarded
-from joins.durable import file_lock
+from joins.durable import file_lock, open_file
 from joins.errors import InvalidRecord
 from joins.log_files import csv_path
 from joins.records import JOINS
@@ -133,12 +133,12 @@ def _cells(line: bytes) -> list[str] | None:
 def _lines(folder: Path, stack: ExitStack) -> Iterator[bytes]:
     """The lines of the CSV log without its header; where there is none, those that it would have."""
     try:
-        file = stack.enter_context(csv_path(folder, JOINS).open("rb"))
-    except FileNotFoundError:
+        file = stack.enter_context(os.fdopen(open_file(csv_path(folder, JOINS), os.O_RDONLY), "rb"))
+    except OSError as error:
         reader = stack.enter_context(json_log.opened(folder, JOINS))
         if reader is None:
             raise Refused(NO_LOGS) from None
-        _log.warning("there is no CSV log; the export is made from the JSON log")
+        _log.warning("the CSV log cannot be read (%s); the export is made from the JSON log", error.strerror)
         return (to_row(JOINS, record) for record in reader)
     with file_lock(file.fileno(), exclusive=False):
         size = os.fstat(file.fileno()).st_size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -83,5 +83,5 @@ class Services:
     credit_policy: Policy = Policy.FIRST_REFERRER
     guild_state: Callable[[str], GuildState] = lambda guild_id: GuildState()
     sink_states: Callable[[], Awaitable[Sequence[SinkState] | None]] = _no_sinks
-    recent_changes: Callable[[], Sequence[tuple[str, Record]]] = tuple
+    recent_changes: Callable[[], Iterable[tuple[str, Record]]] = tuple
     proposals: ProposalStore = NowhereKept()

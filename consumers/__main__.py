@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from consumers.consumer import Consumer
 from consumers.worker import SinkWorker
@@ -46,6 +46,11 @@ def _work(consumer: Consumer, server: str) -> None:
             consumer.stopping.wait(RETRY_SECONDS)
     except LeaseLost as error:
         _log.warning("%s", error)
+    except OutOfMemoryError as error:
+        # RQ's bookkeeping finds no room, but what is read and acknowledged makes some.
+        if consumer.outage.since is None:
+            _log.error("the Redis server at %s is full (%s); records are delivered without RQ's help", server, error)
+        consumer.stopping.wait(max(consumer.attempt(), RETRY_SECONDS))
     except RedisError as error:
         if consumer.outage.since is None:
             _log.error("the Redis server at %s does not answer (%s); trying again until it does", server, error)

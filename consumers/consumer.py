@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from consumers.delivery import Delivery
 from consumers.filling import Filling
@@ -130,7 +130,10 @@ class Consumer:
             # Our own errors are sentences; anything else is a fault of the program and shows where it is.
             _log.error("%s; trying again until it works", error, exc_info=not isinstance(error, InviteLogError))
         self.say("failing", self.outage.reason)
-        tokens.show_outage(self.client, self.sink, str(error))
+        try:
+            tokens.show_outage(self.client, self.sink, str(error))
+        except OutOfMemoryError as full:
+            _log.debug("a full server shows no failed job: %s", full)
         self._give_back()
         return delay
 

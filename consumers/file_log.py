@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from joins.chain import Record
+from joins.durable import disk_errors, is_there
 from joins.erasure import Erasure
 from joins.errors import HeadMoved
 from joins.records import LOGS
@@ -39,7 +40,9 @@ class FileLog:
         self._writers: dict[str, Writer] = {}
         try:
             for log in LOGS:
-                if path_of(log).exists():
+                with disk_errors(path_of(log)):
+                    there = is_there(path_of(log))
+                if there:
                     self._writers[log] = open_writer(path_of(log), log)
         except BaseException:
             self.close()
@@ -74,8 +77,11 @@ class FileLog:
         return []
 
     def _check_absent(self, log: str) -> None:
-        if self._path_of(log).exists():
-            raise HeadMoved(f"{self._path_of(log)} was not there before: it was restored, or another program made it")
+        path = self._path_of(log)
+        with disk_errors(path):
+            there = is_there(path)
+        if there:
+            raise HeadMoved(f"{path} was not there before: it was restored, or another program made it")
 
     def close(self) -> None:
         """See Sink."""

@@ -27,14 +27,15 @@ from joins import durable
 from joins.chain import Record
 from joins.errors import HeadMoved, LogDamaged
 from joins.json_format import to_line
-from joins.records import CHANGE_KEYS, JOIN_KEYS, JOINS
-from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, read_tail, read_window
+from joins.records import CHANGE_KEYS, JOIN_KEYS, JOINS, NULLABLE
+from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, end_of_data, foreign_beginning, read_tail, read_window
 
 GROW_BYTES = 64 * 1024
 MOST_SPARE = 4 << 20  # bytes; what a sink writes, at its fastest, while a foreign program reads a very long log
 READER_SECONDS = 0.001  # how long a write waits for foreign readers that have the file open
 OPEN, CLOSE = b"[\n", b"\n]"
-BLANK = b" \n\0"  # NUL: what a file system may leave of a block that a power cut kept it from writing
+SPACE = b" \t\r\n"  # what may follow the array, to any reader of JSON
+BLANK = SPACE + b"\0"  # NUL: what a file system may leave of a block that a power cut kept it from writing
 _log = logging.getLogger("joins.array_file")
 
 
@@ -48,9 +49,9 @@ class ArrayWriter:
         """
         self._path = path
         with durable.disk_errors(path):
-            if not path.exists():
+            if not durable.is_there(path):
                 durable.replace(path, b"[\n]".ljust(GROW_BYTES))
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            self._descriptor = durable.open_file(path, os.O_RDWR)
         try:
             with durable.disk_errors(path):
                 self._tail = self._repaired(log)
@@ -119,16 +120,18 @@ class ArrayWriter:
                 self._allocate(self._tail.end + 2 * spare)
 
     def _repaired(self, log: str) -> Tail:
-        if os.pread(self._descriptor, len(OPEN), 0) != OPEN:
-            raise LogDamaged(f"{self._path} does not begin as a log of this program; it is left as it is")
+        if (begin := os.pread(self._descriptor, len(OPEN), 0)) != OPEN:
+            raise foreign_beginning(str(self._path), begin, OPEN)
         window = read_window(self._descriptor, len(OPEN), BLANK)
-        tail = read_tail(str(self._path), log, window, parse_line, b",", _first_record)
+        tail = read_tail(str(self._path), log, window, _own_line, b",", _first_record)
         rest = window.data[tail.end - window.offset :]
         empty = tail.head == empty_head(log)
-        if rest.rstrip(BLANK) != (b"]" if empty else CLOSE):
-            if empty and not _torn_by_us(log, rest):
-                raise LogDamaged(f"{self._path} holds no record of this program; it is left as it is")
-            self._cut(rest, tail.end, b"]" if empty else CLOSE)
+        close = b"]" if empty else CLOSE
+        if empty and rest.rstrip(BLANK) != close and not _torn_by_us(log, rest):
+            raise foreign_beginning(str(self._path), OPEN + rest[:1], OPEN + b"{")
+        # NUL after the array harms no reader of ours, but a foreign one.
+        if rest.rstrip(BLANK) != close or end_of_data(self._descriptor, SPACE) != tail.end + len(close):
+            self._cut(rest, tail.end, close)
         return tail
 
     def _cut(self, rest: bytes, end: int, close: bytes) -> None:
@@ -152,20 +155,39 @@ def write_whole(path: Path, lines: Iterator[bytes]) -> None:
 
 def parse_line(line: bytes) -> Record:
     """The object in a line of the array. Raises ValueError when it is none."""
-    record = json.loads(line)
+    try:
+        record = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("a line of the array holds lists and objects without end") from error
     if not isinstance(record, dict):
         raise ValueError("a line of the array is no object")
     return record
 
 
+def _own_line(line: bytes) -> Record:
+    """As `parse_line`; raises LogDamaged where the object stands in other bytes than this program writes for it."""
+    record = parse_line(line)
+    if strange := [key for key, value in record.items() if value is None and key not in NULLABLE]:
+        # The hash covers no null, so it would not tell.
+        raise LogDamaged(f"the record holds a null that this program does not write: {strange[0][:80]!r}")
+    try:
+        same = to_line(record) == line
+    except (ValueError, RecursionError):
+        same = False
+    if not same:
+        raise LogDamaged("the record is written otherwise than this program writes it")
+    return record
+
+
 def _first_record(line: bytes) -> bytes:
     """The object with which a torn line begins: a write begins on the line of the last record, by its comma."""
-    text = line.decode(errors="surrogateescape")
+    text = line.decode(errors="replace")
     try:
         record, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return b""
-    return text[:end].encode(errors="surrogateescape") if isinstance(record, dict) else b""
+    found = text[:end].encode()
+    return found if isinstance(record, dict) and line.startswith(found) else b""
 
 
 def _torn_by_us(log: str, rest: bytes) -> bool:

@@ -13,7 +13,7 @@ from joins.tail import end_of_data
 
 
 class ArrayReader(LogReader):
-    """A view of the array as it was when opened. Records are as they stand there: reading raises ValueError."""
+    """A view of the array as it was when opened. Records are as they stand there, not in normal form."""
 
     def __init__(self, path: Path) -> None:
         """Opens the log. Raises FileNotFoundError when there is none yet."""

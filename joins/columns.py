@@ -65,10 +65,10 @@ def split(log: str, record: Mapping[str, Any]) -> tuple[list[Any], str]:
 
 
 def join(log: str, values: list[Any], extra: str) -> Record:
-    """The record that `split` took apart, in normal form. Raises InvalidRecord."""
+    """The record that `split` took apart, in normal form. Raises InvalidRecord or NewerVersion."""
     try:
         rest = json.loads(extra) if extra else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRecord(f"the Extra column is no JSON: {error}") from error
     if not isinstance(rest, dict) or rest.keys() & COLUMNS[log].keys():
         raise InvalidRecord("the Extra column must be an object of keys that have no column")

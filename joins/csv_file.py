@@ -12,10 +12,11 @@ from pathlib import Path
 from joins import durable
 from joins.chain import Record
 from joins.columns import HEADERS
-from joins.csv_format import from_row, header
+from joins.csv_format import from_row, header, to_row
 from joins.errors import HeadMoved, LogDamaged
-from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, read_tail, read_window
+from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, foreign_beginning, read_tail, read_window
 
+BLANK = b" \t\r\n\0"  # what is not worth keeping of what is cut from the end
 _log = logging.getLogger("joins.csv_file")
 
 
@@ -30,9 +31,9 @@ class CsvWriter:
         self._path = path
         self._header = header(log)
         with durable.disk_errors(path):
-            if not path.exists():
+            if not durable.is_there(path):
                 durable.replace(path, self._header)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            self._descriptor = durable.open_file(path, os.O_RDWR)
         try:
             with durable.disk_errors(path):
                 self._tail = self._repaired(log)
@@ -75,16 +76,15 @@ class CsvWriter:
         os.close(self._descriptor)
 
     def _repaired(self, log: str) -> Tail:
-        begin = len(self._header)
-        if os.pread(self._descriptor, begin, 0) != self._header:
-            raise LogDamaged(f"{self._path} does not begin with this program's header; it is left as it is")
-        window = read_window(self._descriptor, begin)
-        tail = read_tail(str(self._path), log, window, lambda line: parse_line(log, line))
+        if (begin := os.pread(self._descriptor, len(self._header), 0)) != self._header:
+            raise foreign_beginning(str(self._path), begin, self._header)
+        window = read_window(self._descriptor, len(self._header))
+        tail = read_tail(str(self._path), log, window, lambda line: _own_line(log, line))
         if tail.head != empty_head(log):
             tail = Tail(tail.head, tail.end + 1)  # past the newline
         rest = window.data[tail.end - window.offset :]
         if rest:
-            aside = durable.set_aside(self._path, rest, "torn") if rest.strip(b"\0\n") else None
+            aside = durable.set_aside(self._path, rest, "torn") if rest.strip(BLANK) else None
             os.ftruncate(self._descriptor, tail.end)
             os.fsync(self._descriptor)
             kept = f" and kept in {aside}" if aside else ""
@@ -110,3 +110,11 @@ def parse_line(log: str, line: bytes) -> Record:
     if len(rows) != 1 or len(rows[0]) != len(HEADERS[log]):
         raise ValueError("the line has not the header's cells")
     return from_row(log, line)
+
+
+def _own_line(log: str, line: bytes) -> Record:
+    """As `parse_line`; raises LogDamaged where the record stands in other bytes than this program writes for it."""
+    record = parse_line(log, line)
+    if to_row(log, record) != line + b"\n":
+        raise LogDamaged("the record is written otherwise than this program writes it, perhaps by a spreadsheet")
+    return record

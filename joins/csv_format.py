@@ -16,6 +16,7 @@ from typing import Any
 from joins.chain import Record
 from joins.columns import COLUMNS, HEADERS, NUMBERS, join, split
 from joins.errors import InvalidRecord
+from joins.records import MAX_NUMBER
 
 GUARD = "'"
 _STARTS_FORMULA = tuple("=+-@'\t\r\n\0＝＋－＠")
@@ -37,7 +38,7 @@ def to_row(log: str, record: Record) -> bytes:
 
 
 def from_row(log: str, line: bytes) -> Record:
-    """The record in a line, in normal form. Raises InvalidRecord."""
+    """The record in a line, in normal form. Raises InvalidRecord or NewerVersion."""
     try:
         rows = list(csv.reader([line.decode()], strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
@@ -79,7 +80,7 @@ def _value(key: str, cell: str) -> Any:
     if cell == "":
         return None
     if key in NUMBERS:
-        if not cell.isascii() or not cell.isdigit():
+        if not cell.isascii() or not cell.isdigit() or len(cell) > len(str(MAX_NUMBER)):
             raise InvalidRecord(f"{key} must be a count, not {cell[:80]!r}")
         return int(cell)
     return unguarded(cell)

@@ -8,19 +8,19 @@ from pathlib import Path
 from joins.csv_file import parse_line
 from joins.csv_format import header
 from joins.log_reader import LogReader
-from joins.tail import MAX_WRITE_BYTES
+from joins.tail import MAX_WRITE_BYTES, foreign_beginning
 
 
 class CsvReader(LogReader):
-    """A view of the file as it was when opened. Reading raises ValueError or InvalidRecord."""
+    """A view of the file as it was when opened."""
 
     def __init__(self, path: Path, log: str) -> None:
-        """Opens the log. Raises FileNotFoundError when there is none yet, ValueError when it is none of ours."""
+        """Opens the log. Raises FileNotFoundError when there is none yet, LogDamaged when it is none of ours."""
         begin = header(log)
         super().__init__(path, len(begin), _last_newline, lambda line: parse_line(log, line))
-        if self._map[: len(begin)] != begin:
+        if (found := os.pread(self._descriptor, len(begin), 0)) != begin:
             self.__exit__(None, None, None)
-            raise ValueError(f"{path} does not begin with this program's header")
+            raise foreign_beginning(str(path), found, begin)
 
 
 def _last_newline(descriptor: int) -> int:

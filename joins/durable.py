@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,9 @@ _REMEDIES = {
     errno.EPERM: "permission is denied; give this user write access",
     errno.EEXIST: "there is a file in its place; move it away",
     errno.ENOTDIR: "there is a file in the place of a folder; move it away",
+    errno.EISDIR: "there is a folder in its place; move it away",
+    errno.ESPIPE: "there is a pipe or a device in its place; move it away",
+    errno.ENOLINK: "it is a link to a file that is not there; mount what it leads to, or remove the link",
     errno.EIO: "the disk reports an error; check it",
 }
 
@@ -56,6 +60,26 @@ def make_folder(folder: Path) -> Path:
             "or set INVITE_LOGS_DIR to another folder."
         ) from error
     return folder
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything has that name, be it a link that leads nowhere. Raises OSError where that cannot be seen."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def open_file(path: Path, flags: int) -> int:
+    """A descriptor of the file at `path`. Raises OSError, at once too for a pipe, in whose `open` one would wait."""
+    if path.is_symlink() and not path.exists():
+        raise OSError(errno.ENOLINK, os.strerror(errno.ENOLINK), str(path))
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ESPIPE
+        raise OSError(number, os.strerror(number), str(path))
+    return os.open(path, flags | os.O_CLOEXEC)
 
 
 def sync_folder(folder: Path) -> None:
@@ -142,10 +166,10 @@ def _aside(path: Path, why: str) -> Path:
 
 
 def identity(path: Path) -> FileIdentity | None:
-    """Which file is at `path` and how long it is; None when there is none."""
+    """Which file is at `path` and how long it is; None when there is none that can be looked at."""
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_size
 

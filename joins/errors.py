@@ -19,6 +19,7 @@
     │   ├── SearchUnavailable      Discord's member search is off, refused, indexing or out of reach
     │   ├── LeaseLost              another process writes now, or this one slept too long
     │   ├── HeadMoved              the sink's data is not where this process left it
+    │   ├── ServerFull             the Redis server has no room (maxmemory)
     │   ├── NewerVersion           a record of a version that this program does not know yet
     │   ├── StreamForgot           the server lost records that were published
     │   └── StreamTrimmed          the stream no longer reaches back to the sink's head
@@ -133,6 +134,10 @@ class LeaseLost(RetryableError):
 
 class HeadMoved(RetryableError):
     """The sink's data is not where this process left it; read the head again."""
+
+
+class ServerFull(RetryableError):
+    """The Redis server has no room for more (maxmemory, and it evicts nothing)."""
 
 
 class NewerVersion(RetryableError):

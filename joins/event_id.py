@@ -36,6 +36,12 @@ def following(last: str, now_ms: int | None = None) -> str:
     return f"{now_ms}-0" if now_ms > milliseconds else f"{milliseconds}-{sequence + 1}"
 
 
+def before(event_id: str) -> str:
+    """The id right before one; there is none before `0-0`."""
+    milliseconds, sequence = parse(event_id)
+    return f"{milliseconds}-{sequence - 1}" if sequence else f"{max(milliseconds - 1, 0)}-{2**64 - 1}"
+
+
 def milliseconds(event_id: str) -> int:
     """When the record was sequenced, in milliseconds since 1970 UTC."""
     return parse(event_id)[0]

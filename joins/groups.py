@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from joins import keys
 from joins.chain import Record, check_commitments
 from joins.erasure import Erasure, Erasures
-from joins.errors import InvalidRecord, NewerVersion, RetryableError, StreamForgot, StreamTrimmed
-from joins.event_id import ZERO
+from joins.errors import InvalidRecord, NewerVersion, RetryableError, ServerFull, StreamForgot, StreamTrimmed
 from joins.json_format import from_line
 from joins.records import LOGS, VERSION, identity
 from joins.redis_url import Client
@@ -52,17 +51,13 @@ class Group:
     def __init__(self, client: Client, sink: str) -> None:
         self._client, self._sink = client, sink
         self._settle, self._align = script(client, "settle"), script(client, "align")
+        self._make = script(client, "make")
         self._condemn = script(client, "condemn")
         self._streams = {keys.stream(log): log for log in LOGS}
 
     def make(self) -> None:
         """Makes the groups that the server does not know, at the beginning: what the sink lacks counts from then on."""
-        for stream in self._streams:
-            try:
-                self._client.xgroup_create(stream, self._sink, id=ZERO, mkstream=True)
-            except ResponseError as error:
-                if "BUSYGROUP" not in str(error):
-                    raise
+        self._make(keys=list(self._streams), args=[self._sink])
 
     def align(self, log: str, head: str) -> None:
         """Makes the next read continue after `head`, the sink's own last event id.
@@ -137,11 +132,20 @@ class Group:
         return {(e.log, e.event_id) for e, verdict in zip(entries, verdicts, strict=True) if verdict is not None}
 
     def condemn(self, entry: Entry, reason: str) -> None:
-        """Sends an entry to the dead letters. Raises RetryableError when another sink has accepted it."""
-        reply = self._condemn(
-            keys=[keys.stream(entry.log), keys.VERDICTS, keys.DEAD_LETTERS],
-            args=[entry.log, entry.event_id, reason, self._sink],
-        )
+        """Sends an entry to the dead letters.
+
+        Raises RetryableError when another sink has accepted it, or when the server has no room for it.
+        """
+        try:
+            reply = self._condemn(
+                keys=[keys.stream(entry.log), keys.VERDICTS, keys.DEAD_LETTERS, keys.PUBLISHED],
+                args=[entry.log, entry.event_id, reason, self._sink],
+            )
+        except OutOfMemoryError as error:
+            raise ServerFull(
+                f"entry {entry.event_id} of the {entry.log} log is no valid record ({reason}), and the Redis server is "
+                "too full to keep it as a dead letter: give it more memory; nothing is acknowledged until then"
+            ) from error
         if text(reply) == "ACCEPTED":
             raise RetryableError(
                 f"entry {entry.event_id} of the {entry.log} log is no valid record to the {self._sink} sink "

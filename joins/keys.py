@@ -9,7 +9,6 @@ PUBLISHED = "invitelog:published"  # hash: join_id or change_id -> event id, as 
 ARRIVALS = "invitelog:arrivals"  # hash: join_id -> raw arrival that has no record yet
 UNCONFIRMED = "invitelog:unconfirmed"  # hash: join_id -> JSON of the attribution that member search shall confirm
 INBOX = "invitelog:inbox"  # list: records handed to the sequencer by other processes
-INBOX_REFUSED = "invitelog:inbox:refused"  # list: what was handed over and is no valid record
 STAFF = "invitelog:staff"  # hash: guild/staff id -> JSON of the registered names and IB data
 CODES = "invitelog:codes"  # hash: guild/invite code/time of the assignment -> staff id; before, without the time
 ERASED = "invitelog:erased"  # hash: guild/user id -> event id of the last `erased` change about the person
@@ -17,9 +16,13 @@ OBEYED = "invitelog:obeyed"  # hash: event id/sink -> JSON list of where that si
 FENCE = "invitelog:fence"  # counter: the last fencing number given
 TRIMMED = "invitelog:trimmed"  # hash: log -> highest id that was trimmed
 VERDICTS = "invitelog:verdicts"  # hash: log/event id -> why the entry is no record
-DEAD_LETTERS = "invitelog:dead-letters"  # stream: the entries that were condemned
+DEAD_LETTERS = "invitelog:dead-letters"  # stream: the entries that were condemned, and what the inbox refused
+REQUEUED = (
+    "invitelog:dead-letters:requeued"  # hash: id of a dead letter -> when it was handed over again, by which call
+)
 EVIDENCE = "invitelog:evidence"  # hash: guild id -> JSON of what the guild's next attribution starts from
 LISTENED = "invitelog:listened"  # hash: guild id -> up to when its joins are surely known; "first" -> the first start
+LEFT = "invitelog:left"  # hash: guild id -> up to when all its leaves are surely on record
 BACKFILL = "invitelog:backfill"  # hash: guild id -> JSON of how far `invitelog backfill` has come
 COMMANDS = "invitelog:commands"  # string: hash of the slash commands as last registered
 ALERTS = "invitelog:alerts"  # string: JSON of the troubles that were said in the alerts channel

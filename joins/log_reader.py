@@ -15,21 +15,27 @@ from typing import Self
 
 from joins import event_id
 from joins.chain import Record
-from joins.durable import file_lock
+from joins.durable import file_lock, open_file
+from joins.errors import InvalidRecord, LogDamaged
+from joins.tail import place
 
 _STEP = 1 << 20  # bytes counted at once
 
 
 class LogReader:
-    """A view of the file as it was when opened. Use as a context manager."""
+    """A view of the file as it was when opened. Use as a context manager.
+
+    Whatever gives a record raises LogDamaged, naming the line, where that is none, and NewerVersion.
+    """
 
     def __init__(self, path: Path, begin: int, end_of: Callable[[int], int], parse: Callable[[bytes], Record]) -> None:
         """The records' lines lie from the byte `begin` to the one that `end_of` tells of the open file.
 
-        Raises FileNotFoundError when there is no file; reading a line raises what `parse` raises.
+        `parse` raises ValueError or InvalidRecord for a line that is no record. Raises FileNotFoundError when there is
+        no file, another OSError when it cannot be opened.
         """
-        self._begin, self._parse = begin, parse
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO must not be waited for
+        self._path, self._begin, self._parse = path, begin, parse
+        self._descriptor = open_file(path, os.O_RDONLY)
         try:
             with file_lock(self._descriptor, exclusive=False):
                 self._end = max(end_of(self._descriptor), begin)
@@ -66,7 +72,7 @@ class LogReader:
         position = self._end
         while position > self._begin:
             start, stop = self._line_at(position - 1)
-            yield self._parse(self._map[start:stop])
+            yield self._record(start, stop)
             position = start - 1
 
     def last(self) -> Record | None:
@@ -78,7 +84,7 @@ class LogReader:
         position = self._search(wanted)[0]
         while position < self._end:
             start, stop = self._line_at(position)
-            yield self._parse(self._map[start:stop])
+            yield self._record(start, stop)
             position = stop + 1
 
     def at(self, wanted: str) -> Record | None:
@@ -90,7 +96,7 @@ class LogReader:
         position = self._end
         while (found := self._map.rfind(needle, self._begin, position)) >= 0:
             start, stop = self._line_at(found)
-            yield self._parse(self._map[start:stop])
+            yield self._record(start, stop)
             position = start
 
     def mentions(self, needles: Iterable[bytes]) -> bool:
@@ -114,7 +120,7 @@ class LogReader:
         low, high = self._begin, self._end
         while low < high:
             start, stop = self._line_at((low + high) // 2)
-            record = self._parse(self._map[start:stop])
+            record = self._record(start, stop)
             if record["event_id"] == wanted:
                 return stop + 1, record
             if event_id.is_above(record["event_id"], wanted):
@@ -122,6 +128,15 @@ class LogReader:
             else:
                 low = stop + 1
         return low, None
+
+    def _record(self, start: int, stop: int) -> Record:
+        try:
+            record = self._parse(self._map[start:stop])
+            event_id.parse(record["event_id"])
+        except (InvalidRecord, ValueError, KeyError, AttributeError) as error:
+            where = f"{self._path}, {place(self._descriptor, start)}"
+            raise LogDamaged(f"{where}: no record of this program ({error})") from error
+        return record
 
     def _line_at(self, position: int) -> tuple[int, int]:
         start = self._map.rfind(b"\n", 0, position) + 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from joins import keys
 from joins.redis_url import Client
-from joins.scripts import text
+from joins.scripts import script, text
 
 EXPIRES_AFTER = 15  # seconds without a report, after which a process counts as gone
 
@@ -34,9 +34,9 @@ class Report:
 
 
 def send(client: Client, report: Report) -> None:
-    """Stores the report until EXPIRES_AFTER. Raises redis errors."""
+    """Stores the report until EXPIRES_AFTER, on a server that is full too. Raises redis errors."""
     report = replace(report, rss=resident_bytes())
-    client.set(keys.process(report.name), json.dumps(asdict(report)), ex=EXPIRES_AFTER)
+    script(client, "report")(keys=[keys.process(report.name)], args=[json.dumps(asdict(report)), EXPIRES_AFTER])
 
 
 def withdraw(client: Client, name: str) -> None:

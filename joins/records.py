@@ -26,6 +26,9 @@ MAX_NUMBER = 2**53 - 1  # beyond it other JSON readers round, and beyond 2**63 a
 EXACT, AMBIGUOUS, UNKNOWN = "exact", "ambiguous", "unknown"
 CONFIDENCES = (EXACT, AMBIGUOUS, UNKNOWN)
 STAFF_UNRESOLVED = "staff_unresolved"  # a flag: to whom the code was assigned when the member joined is not known
+BACKFILLED = "backfilled"  # a flag: the member joined before the log began
+ADOPTED = "adopted"  # a flag and a method: taken over from the log of another bot, whose claim it is
+HISTORY = frozenset({BACKFILLED, ADOPTED})  # joins of long ago: they claim no use of today, and wait for no answer
 SOURCES = (
     "invite", "vanity", "discovery", "hub", "bot", "integration", "manual_verification", "linked_lobby", "unknown",
 )  # fmt: skip
@@ -60,7 +63,8 @@ _TEXT_KEYS = (
     "username", "display_name", "discriminator", "invite_code", "staff_username", "guild_name", "method", "reason",
     "ib_link", "ib_code", "change_id",
 )  # fmt: skip
-_NULLABLE = {*_ID_KEYS, *_TEXT_KEYS, "join_id", "uses_before", "uses_after", "confidence"}
+# The only keys that a record in normal form may have with null.
+NULLABLE = {*_ID_KEYS, *_TEXT_KEYS, "join_id", "uses_before", "uses_after", "confidence"}
 
 
 def timestamp(moment: datetime) -> str:
@@ -110,7 +114,7 @@ def _known_keys(log: str, record: Record) -> tuple[str, ...]:
     if log == JOINS:
         return JOIN_KEYS
     kind = record.get("change")
-    if kind not in CHANGE_KINDS:
+    if not isinstance(kind, str) or kind not in CHANGE_KINDS:
         raise InvalidRecord(f"there is no kind of change named {kind!r}")
     return CHANGE_KEYS + CHANGE_KINDS[kind]
 
@@ -139,7 +143,7 @@ def _clean_text(text: str) -> str:
 
 def _check(log: str, record: Record, keys: tuple[str, ...]) -> None:
     for key in keys:
-        if record[key] is None and key not in _NULLABLE:
+        if record[key] is None and key not in NULLABLE:
             raise InvalidRecord(f"{key} is missing")
     for key in ("timestamp", "recorded_at"):
         if record.get(key) is not None:

@@ -49,7 +49,7 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 def _number(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        if not value.isascii() or not value.isdigit() or not low <= int(value) <= high:
+        if not value.isascii() or not value.isdigit() or len(value) > len(str(high)) or not low <= int(value) <= high:
             raise _FaultError(f"must be a whole number from {low} to {high}")
         return int(value)
 
@@ -133,6 +133,11 @@ class Settings:
     )
     stream_window: int = _setting(
         _number(100, 10_000_000), "Records that a stream keeps once every sink has them.", 10_000
+    )
+    outbox_limit: int = _setting(
+        _number(100, 1_000_000_000),
+        "Records in the producer's outbox at which the alarm is loudest (it begins at half); nothing is dropped.",
+        500_000,
     )
 
     @property

@@ -2,23 +2,27 @@
 
 Only the last write of a log can be torn: everything before it was made durable first. So a window at the end, larger
 than any write, is read line by line; each record must follow from the one before. The first line that cannot be read
-at all begins the torn part. A line that can be read but does not follow is no tear, unless it has a hole of a block's
-size: somebody changed the file.
+at all begins the torn part, which is no longer than a write. A line that can be read but does not follow, or is not
+written byte for byte as this program writes it, is no tear, unless it has a hole of a block's size: somebody changed
+the file.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from joins.chain import Record, check_link, genesis
-from joins.errors import LogDamaged, PermanentError
+from joins import event_id
+from joins.chain import Record, check_commitments, genesis, link
+from joins.errors import ChainBroken, LogDamaged, NewerVersion, PermanentError
 from joins.event_id import ZERO
+from joins.records import JOINS
 
 MAX_WRITE_BYTES = 1 << 20  # no sink writes more at once
 WINDOW_BYTES = 3 * MAX_WRITE_BYTES
-_STEP = 1 << 20  # bytes read at once on the way back over blank space
+_STEP = 1 << 20  # bytes read at once over blank space, or while lines are counted
 # A disk's least block, as it looks where it did not reach the disk: with luck, what is left of the line can be read.
 HOLES = (b" " * 512, b"\0" * 512)
 Head = tuple[str, str]  # event id and hash of the last record
@@ -36,6 +40,19 @@ class Window:
     data: bytes
     offset: int
     whole: bool
+    descriptor: int
+
+    def place(self, position: int) -> str:
+        """Where in the file a position of the window is."""
+        return place(self.descriptor, self.offset + position)
+
+
+def place(descriptor: int, offset: int) -> str:
+    """A place in an open file, for a sentence: the byte, and the line as an editor counts (all before it is read)."""
+    line = 1
+    for start in range(0, offset, _STEP):
+        line += os.pread(descriptor, min(_STEP, offset - start), start).count(b"\n")
+    return f"byte {offset} (line {line})"
 
 
 def end_of_data(descriptor: int, blank: bytes) -> int:
@@ -55,9 +72,9 @@ def read_window(descriptor: int, begin: int, blank: bytes = b"") -> Window:
     start = max(begin, size - WINDOW_BYTES)
     data = os.pread(descriptor, max(0, size - start), start)
     if start == begin:
-        return Window(data, start, whole=True)
+        return Window(data, start, True, descriptor)
     line = data.find(b"\n") + 1
-    return Window(data[line:], start + line, whole=False)
+    return Window(data[line:], start + line, False, descriptor)
 
 
 @dataclass(frozen=True)
@@ -76,54 +93,91 @@ def read_tail(
     separator: bytes = b"",
     salvage: Callable[[bytes], bytes] = lambda line: b"",
 ) -> Tail:
-    """Follows the records in the window; `separator` is what may stand between a record and its newline.
+    """Follows the records in the window; `separator` is what stands between a record and its newline, if another comes.
 
-    `parse` raises ValueError for a line that cannot be read at all; `salvage` gives the whole record with which such a
-    line begins, where a write may tear just there. Raises LogDamaged, naming file and byte, where a record does not
-    follow from its predecessor, or where nothing can be read.
+    `parse` raises ValueError for a line that cannot be read at all, PermanentError for one that this program does not
+    write; `salvage` gives the whole record with which an unreadable line begins, where a write may tear just there.
+    Raises LogDamaged, naming file, byte and line, where a record does not follow from its predecessor, where more is
+    unreadable than a crash can tear, or where nothing can be read; NewerVersion for a record of a later format.
     """
     head: Head | None = empty_head(log) if window.whole else None
     end = position = 0
+    separated = True
     while position < len(window.data):
         newline = window.data.find(b"\n", position)
         stop = len(window.data) if newline < 0 else newline
         line = window.data[position:stop]
-        where = f"{name}, byte {window.offset + position}"
         try:
-            if newline < 0:
-                raise ValueError("the line has no end")
-            line = line.removesuffix(separator)
-            record = parse(line)
-        except ValueError:
-            line = salvage(line)
-            if not line:
-                break
-            record, stop = parse(line), len(window.data)
-        except PermanentError as error:
-            raise _changed(error) from error
-        try:
-            if "event_id" not in record or "hash" not in record:
-                raise LogDamaged(f"{where}: a record without event id or hash, not written by this program")
-            if head is not None:
-                check_link(head[1], record, where)
-        except PermanentError as error:
+            try:
+                if newline < 0:
+                    raise ValueError("the line has no end")
+                line = line.removesuffix(separator)
+                record = parse(line)
+            except ValueError:
+                line, stop = salvage(line), len(window.data)
+                if not line:
+                    break
+                record = parse(line)
+            if not separated:
+                raise LogDamaged(f"the record before this one does not end in '{separator.decode()}'")
+            head = _followed(head, record)
+        except NewerVersion as error:
+            raise NewerVersion(f"{name}, {window.place(position)}: {error}") from error
+        except (PermanentError, ValueError) as error:
             if any(hole in line for hole in HOLES):
                 break
-            raise _changed(error) from error
-        except (ValueError, TypeError) as error:  # what can be read, but not even hashed, no crash has made
-            raise _changed(LogDamaged(f"{where}: no record of this program ({error})")) from error
-        head = (record["event_id"], record["hash"])
+            raise _changed(f"{name}, {window.place(position)}: {error}") from error
         end = position + len(line)
+        separated = window.data[end:stop] == separator
         position = stop + 1
-    if head is None:
-        raise LogDamaged(
-            f"{name}: no record can be read in its last {len(window.data)} bytes; it is left as it is. "
-            "Move it aside to have it made anew."
-        )
+    if len(window.data) - end > MAX_WRITE_BYTES or head is None:
+        where = window.place(position if position < len(window.data) else end)
+        raise _changed(f"{name}, {where}: what follows here cannot be read, and is more than a crash of ours can tear")
     return Tail(head, window.offset + end)
 
 
-def _changed(error: Exception) -> LogDamaged:
+def _followed(head: Head | None, record: Record) -> Head:
+    """The head that a record makes. Raises PermanentError when it does not follow from `head`, or its names are wrong.
+
+    A name that a torn write left out is told by its commitment alone: names are outside the chain.
+    """
+    try:
+        if "event_id" not in record or "hash" not in record:
+            raise LogDamaged("a record without event id or hash, not written by this program")
+        if head is not None and record["hash"] != link(head[1], record):
+            raise ChainBroken("the record's hash does not follow from the record before it")
+        check_commitments(record)
+        event_id.parse(record["event_id"])
+        for text in (record["hash"], *(record.get("salts") or {}).values()):
+            if bytes.fromhex(text).hex() != text:
+                raise LogDamaged("a hash or a salt is written otherwise than this program writes it")
+        if len(record["hash"]) != len(genesis(JOINS)):
+            raise LogDamaged("its hash has not the length of one")
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:  # no crash of ours has made this
+        raise LogDamaged(f"no record of this program ({error})") from error
+    return record["event_id"], record["hash"]
+
+
+def foreign_beginning(name: str, begin: bytes, expected: bytes) -> LogDamaged:
+    """What to say of a file that begins with `begin` and not, as every file of this program, with `expected`."""
+    same = next((n for n, (one, two) in enumerate(zip(begin, expected, strict=False)) if one != two), len(begin))
+    if not begin:
+        what = "it is empty"
+    elif begin.startswith(codecs.BOM_UTF8):
+        what = "it begins with a byte order mark, as a spreadsheet or an editor saves it"
+    elif begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        what = "it is UTF-16 text, as a spreadsheet or an editor saves it"
+    elif begin[same : same + 1] == b"\r":
+        what = "its lines end as on Windows"
+    elif begin[same : same + 1] == b"\0":
+        what = "there are zeros where it begins"
+    else:
+        what = "it does not begin as a log of this program"
+    line = 1 + begin.count(b"\n", 0, same)
+    return _changed(f"{name}, byte {same} (line {line}): {what}")
+
+
+def _changed(what: str) -> LogDamaged:
     return LogDamaged(
-        f"{error}: the file was changed by something else, and is left as it is. Move it aside to have it made anew."
+        f"{what}: the file was changed by something else, and is left as it is. Move it aside to have it made anew."
     )

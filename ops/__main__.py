@@ -23,6 +23,8 @@ COMMANDS = {
     "erase": ("ops.erase:erase", "Take a person's names out of every copy, on demand."),
     "heal": ("ops.heal:heal", "Give a Redis server that forgot its records those records back."),
     "rebuild": ("ops.rebuild:rebuild", "Make one copy anew from another."),
+    "dead-letters": ("ops.dead_letters:dead_letters", "List, show and requeue entries that were no valid record."),
+    "adopt": ("ops.adopt:adopt", "Take over the log of an earlier bot as history."),
     "demo": ("ops.demo:demo", "Show it all at work against a sandbox Discord."),
     "health": ("ops.health:health", "Answer /healthz on PORT."),
 }

@@ -7,27 +7,23 @@ after it are handed over in one transaction, so a run that was stopped at any mo
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
-from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import click
 from redis.exceptions import RedisError
 
-from joins import keys, process_report
+from joins import keys
 from joins import settings as settings_module
-from joins.chain import Record, canonical
+from joins.chain import Record
 from joins.errors import InviteLogError, ServerUnreachable
-from joins.records import JOINS
 from joins.redis_url import Client, connect, shown
 from joins.settings import Settings
-from ops import discord_rest, embedded, member_pages
+from ops import discord_rest, embedded, hand_over, member_pages
 from ops.history_records import History
 from ops.member_pages import Page
 
-LONGEST_INBOX = 5000  # records that may wait in the inbox before more are handed over
-STEP = 0.1  # seconds between two looks at the inbox
 SEARCH, LIST = "search", "list"
 
 
@@ -58,7 +54,7 @@ def backfill(only: str | None, dry_run: bool, without_invites: bool) -> None:
 
 def _backfill(settings: Settings, client: Client, only: str | None, dry_run: bool, without_invites: bool) -> None:
     if not dry_run:
-        _demand_producer(client)
+        hand_over.demand_producer(client)
     bot_id = str(discord_rest.ask(settings, "/users/@me")["id"])
     guilds = [guild for guild in discord_rest.guilds(settings) if only in (None, str(guild["id"]))]
     if not guilds:
@@ -73,7 +69,8 @@ def _backfill(settings: Settings, client: Client, only: str | None, dry_run: boo
                 "and nobody is recorded. With --without-invites members are recorded with unknown invites."
             )
             continue
-        history = History(client, settings.invite_logs_dir, guild, bot_id)
+        bot_joined = member_pages.joined(settings, str(guild["id"]), bot_id)
+        history = History(client, settings.invite_logs_dir, guild, bot_id, bot_joined)
         Run(settings, client, guild, LIST if refusal else SEARCH, dry_run).work(history)
     if left_out:
         raise InviteLogError(f"{left_out} of {len(guilds)} servers were left out, see above.")
@@ -85,7 +82,7 @@ class Run:
     def __init__(self, settings: Settings, client: Client, guild: dict[str, Any], way: str, dry_run: bool) -> None:
         self._settings, self._client, self._way, self._dry_run = settings, client, way, dry_run
         self._id, self._name = str(guild["id"]), guild["name"]
-        self._seen, self._sources = 0, Counter[str]()
+        self._seen, self._left, self._sources = 0, 0, Counter[str]()
 
     def work(self, history: History) -> None:
         """Reads the guild to its end. Raises InviteLogError, redis errors."""
@@ -96,7 +93,8 @@ class Run:
             with click.progressbar(length=total, label=self._name, show_pos=True) as bar:
                 bar.update(self._seen)
                 for page in read(self._settings, self._id, place):
-                    records = history.records(page)
+                    records, left = history.records(page)
+                    self._left += left
                     self._sources.update(record["source"] for record in records)
                     self._seen += len(page.members)
                     if not self._dry_run:
@@ -105,7 +103,7 @@ class Run:
         except KeyboardInterrupt:
             click.echo("\nStopped. Run it again to go on from here.")
             raise
-        self._tell()
+        self._tell(history.until)
 
     def _go_on(self) -> Any:
         """The place where an earlier run of the same kind was stopped."""
@@ -114,48 +112,32 @@ class Run:
         if progress.get("way") != self._way:
             return None
         self._seen, self._sources = progress["seen"], Counter(progress["sources"])
+        self._left = progress.get("left", 0)
         click.echo(f"{self._name}: going on after {self._seen} members.")
         return progress["place"]
 
     def _hand_over(self, records: list[Record], page: Page) -> None:
-        self._wait_for_room()
-        # No retry may hand over a page twice unseen: what is repeated has the same join ids, and is dropped by those.
+        hand_over.wait_for_room(self._client)
         with self._client.pipeline(transaction=True) as pipeline:
-            for some in _batches(records, 100):
-                pipeline.rpush(keys.INBOX, *(canonical({"log": JOINS, "record": record}) for record in some))
+            hand_over.put(pipeline, records)
             if page.place is None:
                 pipeline.hdel(keys.BACKFILL, self._id)
             else:
-                progress = {"way": self._way, "place": page.place, "seen": self._seen, "sources": self._sources}
+                progress = {"way": self._way, "place": page.place, "seen": self._seen}
+                progress |= {"left": self._left, "sources": self._sources}
                 pipeline.hset(keys.BACKFILL, self._id, json.dumps(progress))
             pipeline.execute()
 
-    def _wait_for_room(self) -> None:
-        looks = 0
-        while self._client.llen(keys.INBOX) > LONGEST_INBOX:
-            looks += 1
-            if looks % 50 == 0:
-                _demand_producer(self._client)
-            time.sleep(STEP)
-
-    def _tell(self) -> None:
+    def _tell(self, until: datetime) -> None:
         recorded = sum(self._sources.values())
         verb = "would be recorded" if self._dry_run else "were handed to the producer"
         kinds = ", ".join(f"{source} {count}" for source, count in self._sources.most_common())
         click.echo(f"{self._name}: of {self._seen} members {recorded} {verb}{f' ({kinds})' if kinds else ''}.")
-        rest = self._seen - recorded
+        if self._left:
+            click.echo(
+                f"{self._name}: {self._left} joined after {until:%Y-%m-%d %H:%M:%S} UTC, since when the bot may have "
+                "missed joins: they are left to the producer, which records them by itself."
+            )
+        rest = self._seen - recorded - self._left
         if rest:
             click.echo(f"{self._name}: {rest} have a record already, or are the bot, or joined just now.")
-
-
-def _demand_producer(client: Client) -> None:
-    if not process_report.read(client, ("producer",)):
-        raise InviteLogError(
-            "no producer is running on this Redis server, and it must give the records their place in the log: "
-            "start it (`invitelog up`), then run this again."
-        )
-
-
-def _batches(records: list[Record], size: int) -> Iterator[list[Record]]:
-    for start in range(0, len(records), size):
-        yield records[start : start + size]

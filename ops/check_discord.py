@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from joins import permissions
@@ -14,12 +15,15 @@ from producer import found
 
 PORTAL = "https://discord.com/developers/applications"
 MEMBERS_INTENT = 1 << 14 | 1 << 15  # GATEWAY_GUILD_MEMBERS, or its LIMITED form below 100 servers
+MOST_AHEAD = 60  # seconds that this machine's clock may be ahead of Discord's, or behind
 
 
 def check_discord(settings: Settings) -> Iterator[Finding]:
     """Token first: without it nothing else can be asked."""
     try:
-        yield Finding(OK, "token", f"accepted, the bot is {discord_rest.me(settings)}")
+        me, date = discord_rest.ask_dated(settings, "/users/@me")
+        yield Finding(OK, "token", f"accepted, the bot is {me['username']}")
+        yield _clock(datetime.now(UTC), date)
         yield from _application(discord_rest.application(settings))
         yield from _guilds(settings)
         yield from _alerts(settings)
@@ -27,6 +31,17 @@ def check_discord(settings: Settings) -> Iterator[Finding]:
         yield failed("Discord", error)
     except StartupError as error:
         yield failed("token", error)
+
+
+def _clock(ours: datetime, discords: datetime | None) -> Finding:
+    remedy = "Switch NTP on (`timedatectl set-ntp true`)."
+    if discords is None:
+        return Finding(WARN, "clock", "Discord's answer bears no date to compare this machine's clock with", remedy)
+    ahead = (ours - discords).total_seconds()
+    if abs(ahead) <= MOST_AHEAD:
+        return Finding(OK, "clock", f"within {MOST_AHEAD} s of Discord's")
+    which = "ahead of" if ahead > 0 else "behind"
+    return Finding(FAIL, "clock", f"{abs(ahead):.0f} s {which} Discord's: times in the logs would be wrong", remedy)
 
 
 def _application(application: dict[str, Any]) -> Iterator[Finding]:

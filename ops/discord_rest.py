@@ -6,6 +6,8 @@ import json
 import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any
 
@@ -23,12 +25,17 @@ PAGE = 200  # guilds in one answer, Discord's maximum
 
 def ask(settings: Settings, path: str) -> Any:
     """The JSON that Discord answers to GET `path`. Raises TokenMissing, TokenRefused or DiscordUnreachable."""
+    return ask_dated(settings, path)[0]
+
+
+def ask_dated(settings: Settings, path: str) -> tuple[Any, datetime | None]:
+    """What `ask` gives, and when that was by Discord's clock, to the second; None where the answer does not say."""
     base = (settings.discord_api_url or API_URL).rstrip("/")
     headers = {"Authorization": f"Bot {settings.token}", "User-Agent": USER_AGENT}
     try:
         request = urllib.request.Request(base + path, headers=headers)
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            return json.load(answer)
+            return json.load(answer), _date(answer.headers.get("Date"))
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 401:
@@ -77,6 +84,14 @@ def ask_patiently(settings: Settings, path: str, body: Any = None) -> tuple[int,
     raise DiscordUnreachable(f"{base} does not answer {path} ({reason}): try later.")
 
 
+def _date(header: str | None) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(header or "")
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
 def _json(answer: Any) -> dict[str, Any]:
     try:
         content = json.load(answer)
@@ -103,11 +118,6 @@ def search_members(settings: Settings, guild_id: str) -> tuple[int, Any]:
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise DiscordUnreachable(f"{base} does not answer ({reason}): check the network.") from None
-
-
-def me(settings: Settings) -> str:
-    """The bot's own name, as Discord knows it."""
-    return str(ask(settings, "/users/@me")["username"])
 
 
 def guilds(settings: Settings) -> list[dict[str, Any]]:

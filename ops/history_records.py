@@ -7,24 +7,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from commands.database import Database
-from commands.refusals import NoDatabase
 from joins import keys
 from joins.chain import Record
-from joins.errors import InviteLogError
-from joins.records import EXACT, JOINS, UNKNOWN, moment, normal
+from joins.records import BACKFILLED, EXACT, JOINS, UNKNOWN, moment, normal
 from joins.redis_url import Client
-from joins.scripts import text
+from ops import recorded_joins
 from ops.member_pages import Page
 from producer import attribution as attributions
-from producer import payloads
+from producer import listened, payloads, referral
 from producer.attribution import Attribution
-from producer.evidence_store import BACKFILLED
 from producer.found import Found
 from producer.join_record import build
 from producer.listened import FIRST
 from producer.payloads import Arrival
-from producer.staff_registry import Staff, StaffRegistry
+from producer.staff_registry import StaffRegistry
 from producer.verdict import MEMBER_SEARCH
 
 BACKFILL = "backfill"  # the method where nothing but the time of joining is known
@@ -35,31 +31,40 @@ SAME = timedelta(seconds=2)  # two times of joining of one user that are no furt
 class History:
     """Makes records of one guild's members. Its memory is that of one page."""
 
-    def __init__(self, client: Client, folder: Path, guild: Mapping[str, Any], bot_id: str) -> None:
+    def __init__(
+        self, client: Client, folder: Path, guild: Mapping[str, Any], bot_id: str, bot_joined: datetime | None
+    ) -> None:
         """Raises redis errors, and InviteLogError when nobody here can say which joins have a record."""
         self._client, self._folder, self._bot_id = client, folder, bot_id
         self._id, self._name = str(guild["id"]), guild.get("name")
         self._staff = StaffRegistry()
         self._staff.load(client)
         now = datetime.now(UTC)
-        first = client.hget(keys.LISTENED, FIRST)
-        self._until = max(moment(text(first)), now - YOUNGEST) if first else now
-        if client.hexists(keys.TRIMMED, JOINS) and not _has_database(folder):
-            raise InviteLogError(
-                f"{folder} holds no database of the joins, so which members have a record cannot be seen from here: "
-                "run this on the machine of the sqlite consumer, with its INVITE_LOGS_DIR."
-            )
+        times = listened.in_redis(client)
+        first = times.get(FIRST)
+        self._settled = max(first, now - YOUNGEST) if first else now
+        # The producer records whoever joined since (`Listened.since`), attributed by the difference over the gap where
+        # that tells; a record made here first would take that chance. It never does of who came before the bot.
+        since = times.get(self._id, first)
+        self.until = self._settled if since is None else min(self._settled, max(since, bot_joined or since))
+        recorded_joins.demand_database(client, folder)
 
-    def records(self, page: Page) -> list[Record]:
-        """The records of those members of the page who have none."""
+    def records(self, page: Page) -> tuple[list[Record], int]:
+        """The records of those members of the page who have none, and of how many it is the producer's to make one.
+
+        These joined after `until`, up to when the guild was surely listened to.
+        """
         arrivals = [self._arrival(member) for member in page.members if member.get("joined_at")]
-        old = [a for a in arrivals if a["user_id"] != self._bot_id and moment(a["timestamp"]) <= self._until]
+        old = [a for a in arrivals if a["user_id"] != self._bot_id and moment(a["timestamp"]) <= self._settled]
         known = self._known(old)
         new = [arrival for arrival in old if arrival["join_id"] not in known]
-        return [self._record(arrival, page.found.get(arrival["user_id"])) for arrival in new]
+        ours = [arrival for arrival in new if moment(arrival["timestamp"]) <= self.until]
+        return [self._record(arrival, page.found.get(arrival["user_id"])) for arrival in ours], len(new) - len(ours)
 
     def _arrival(self, member: Mapping[str, Any]) -> Arrival:
-        return payloads.arrival({**member, "guild_id": self._id}, self._name, datetime.now(UTC))
+        # No event announced it, so it counts as received at the moment of joining.
+        joined_at = payloads.joined(member) or datetime.now(UTC)
+        return payloads.arrival({**member, "guild_id": self._id}, self._name, joined_at)
 
     def _record(self, arrival: Arrival, found: Found | None) -> Record:
         joined = {**arrival, "flags": [*arrival["flags"], BACKFILLED]}
@@ -75,16 +80,10 @@ class History:
             EXACT if found.settles else UNKNOWN,
             invite_code=found.invite_code,
             inviter_id=found.inviter_id,
+            evidence=found.evidence,
         )
-        return normal(JOINS, build(joined, attribution, self._staff_of(found), datetime.now(UTC)))
-
-    def _staff_of(self, found: Found) -> Staff | None:
-        if found.invite_code is None:
-            return None
-        assigned = self._staff.of_code(self._id, found.invite_code)
-        if assigned or found.inviter_id is None:
-            return assigned
-        return Staff(found.inviter_id, self._staff.name(self._id, found.inviter_id))
+        staff, flags = referral.of_arrival(self._staff, joined, attribution)
+        return normal(JOINS, build(joined, attribution, staff, datetime.now(UTC), flags))
 
     def _known(self, arrivals: Sequence[Arrival]) -> set[str]:
         """The ids of those joins that have a record, or are about to have one."""
@@ -94,29 +93,9 @@ class History:
         found: list[Any] = [*self._client.hmget(keys.PUBLISHED, ids)]
         about: list[Any] = [*self._client.hmget(keys.ARRIVALS, ids)]
         known = {join_id for join_id, *values in zip(ids, found, about, strict=True) if any(values)}
-        times = self._recorded([arrival["user_id"] for arrival in arrivals])
+        recorded = recorded_joins.of_users(self._folder, self._id, [arrival["user_id"] for arrival in arrivals])
         for arrival in arrivals:
             joined_at = moment(arrival["timestamp"])
-            if any(abs(moment(time) - joined_at) <= SAME for time in times.get(arrival["user_id"], ())):
+            if any(abs(join.at - joined_at) <= SAME for join in recorded.get(arrival["user_id"], ())):
                 known.add(arrival["join_id"])
         return known
-
-    def _recorded(self, user_ids: Sequence[str]) -> dict[str, list[str]]:
-        marks = ", ".join("?" * len(user_ids))
-        sql = f"select user_id, timestamp from joins where guild_id = ? and user_id in ({marks})"
-        times: dict[str, list[str]] = {}
-        try:
-            with Database(self._folder) as database:
-                for user_id, time in database.rows(sql, self._id, *user_ids):
-                    times.setdefault(user_id, []).append(time)
-        except NoDatabase:
-            return {}  # nothing was trimmed from the stream yet, so it tells of every join
-        return times
-
-
-def _has_database(folder: Path) -> bool:
-    try:
-        with Database(folder):
-            return True
-    except NoDatabase:
-        return False

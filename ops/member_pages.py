@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from joins.errors import DiscordUnreachable, InviteLogError
 from joins.records import moment
 from joins.settings import Settings
 from ops import discord_rest
-from producer import found
+from producer import found, payloads
 from producer.found import ForeignShape, Found
 
 PAGE = 1000  # members in one answer; Discord's limit
@@ -88,6 +89,12 @@ def count(settings: Settings, guild_id: str) -> int:
     """About how many members the guild has; 0 when Discord does not say."""
     _, guild = discord_rest.ask_patiently(settings, f"/guilds/{guild_id}?with_counts=true")
     return int(guild.get("approximate_member_count") or 0) if isinstance(guild, dict) else 0
+
+
+def joined(settings: Settings, guild_id: str, user_id: str) -> datetime | None:
+    """When a member joined; None when Discord does not say. Raises DiscordUnreachable."""
+    status, member = discord_rest.ask_patiently(settings, f"/guilds/{guild_id}/members/{user_id}")
+    return payloads.joined(member) if status == 200 else None
 
 
 def _search(settings: Settings, guild_id: str, body: Mapping[str, Any]) -> Any:

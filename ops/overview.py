@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from joins import event_id, keys, process_report
+from joins import dead_letters, event_id, keys, process_report
 from joins.process_report import Report
 from joins.records import JOINS, LOGS
 from joins.redis_url import Client
@@ -47,7 +47,7 @@ class Overview:
     sinks: dict[str, SinkView]
     heads: dict[str, str]  # log -> whether the sinks' heads are equal, behind, or different at the same id
     last_join: float | None  # when the last join was recorded
-    dead_letters: int
+    dead_letters: int  # that were not requeued
 
     @property
     def memory(self) -> int:
@@ -80,7 +80,7 @@ def look(client: Client) -> Overview:
         sinks=sinks,
         heads={log: _agreement(sinks, log) for log in LOGS},
         last_join=event_id.milliseconds(text(newest[0][0])) / 1000 if newest else None,
-        dead_letters=client.xlen(keys.DEAD_LETTERS),
+        dead_letters=dead_letters.open_count(client),
     )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
+import shlex
 import socket
 import tempfile
 from pathlib import Path
@@ -12,9 +11,7 @@ from pathlib import Path
 from joins.errors import DiscordUnreachable, FolderUnusable, ForeignLog, SettingsError
 from joins.redis_url import check_server, connect
 from joins.settings import Settings
-from ops import discord_rest, embedded
-
-HEAD_BYTES = 65_536  # enough of a log to see its first record
+from ops import discord_rest, embedded, foreign_log
 
 
 def check(settings: Settings) -> list[str]:
@@ -25,7 +22,7 @@ def check(settings: Settings) -> list[str]:
     check_redis(settings)
     check_port(settings)
     try:
-        discord_rest.me(settings)
+        discord_rest.ask(settings, "/users/@me")
     except DiscordUnreachable as error:
         return [f"{error} The producer keeps trying."]
     return []
@@ -58,39 +55,19 @@ def check_logs(logs_dir: Path) -> None:
 
     Only the head of each file is read. What is merely torn or damaged is its sink's to judge.
     """
-    for path, foreign in (
-        (logs_dir / "invite_joins.json", _foreign_json),
-        (logs_dir / "invite_joins.csv", _foreign_csv),
-    ):
+    for path in foreign_log.places(logs_dir):
         try:
-            with path.open("rb") as file:
-                head = file.read(HEAD_BYTES).decode("utf-8-sig", errors="replace").strip()
+            foreign = foreign_log.is_foreign(path)
         except FileNotFoundError:
             continue
         except OSError as error:
             raise FolderUnusable(f"{path} cannot be read ({error.strerror}): correct its owner.") from error
-        if head and foreign(head):
+        if foreign:
             raise ForeignLog(
-                f"{path} was written by another program (its records carry no hash) and is left as it is: "
-                "move the file to another name or folder, or set INVITE_LOGS_DIR to another folder."
+                f"{path} was written by another program (its records carry no hash) and is left as it is: run "
+                f"`invitelog adopt {shlex.quote(str(path))}`, which sets the file aside and takes its records over as "
+                "history; or move the file away, or set INVITE_LOGS_DIR to another folder."
             )
-
-
-def _foreign_json(head: str) -> bool:
-    if not head.startswith("["):
-        return True
-    rest = head.removeprefix("[").lstrip()
-    if not rest.startswith("{"):
-        return False
-    try:
-        first, _ = json.JSONDecoder().raw_decode(rest)
-    except ValueError:
-        return False
-    return "hash" not in first
-
-
-def _foreign_csv(head: str) -> bool:
-    return "Hash" not in next(csv.reader([head.splitlines()[0]]))
 
 
 def check_port(settings: Settings) -> None:

@@ -6,6 +6,8 @@ import json
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import click
 from redis.exceptions import RedisError
@@ -37,8 +39,10 @@ def status(as_json: bool, watch: bool) -> None:
         try:
             overview = look(client)
         except RedisError as error:
+            held = _outbox_bytes(settings.invite_logs_dir)
             raise ServerUnreachable(
                 f"the Redis server at {shown(url)} does not answer ({error}): is `invitelog up` running?"
+                + (f" The outbox in {settings.invite_logs_dir} has {size(held)} meanwhile." if held else "")
             ) from error
         if watch and not as_json:
             click.clear()
@@ -62,7 +66,8 @@ def lines(overview: Overview) -> list[str]:
     rows += [f"{log + ':':<9}{_HEADS[agreement]}" for log, agreement in overview.heads.items()]
     rows.append(_producer(overview))
     last = "none yet" if overview.last_join is None else _ago(overview.last_join)
-    rows.append(f"last join recorded: {last}; dead letters: {overview.dead_letters}")
+    letters = f"{overview.dead_letters} (`invitelog dead-letters list`)" if overview.dead_letters else "0"
+    rows.append(f"last join recorded: {last}; dead letters: {letters}")
     rows.append(f"memory: {size(overview.memory)} in all, {overview.server} {size(overview.server_memory)}")
     return rows
 
@@ -85,9 +90,26 @@ def _producer(overview: Overview) -> str:
     if producer is None:
         return "producer: down, no producer reports"
     details = producer.details
-    held = f"{details.get('outbox', 0)} records in its outbox, {details.get('arrivals', 0)} arrivals being attributed"
+    held = f"{details.get('outbox', 0)} records in its outbox{_share(details)}"
+    held += f", {details.get('arrivals', 0)} arrivals being attributed"
     trouble = f" for {duration(time.time() - producer.since)}: {producer.reason}" if producer.since else ""
     return f"producer: {producer.state}{trouble}; {held}; {size(producer.rss)}"
+
+
+def _outbox_bytes(folder: Path) -> int:
+    """What the outbox takes on this disk; 0 when it is on another."""
+    try:
+        return sum(path.stat().st_size for path in (folder / "outbox").glob("*.jsonl"))
+    except OSError:
+        return 0
+
+
+def _share(details: dict[str, Any]) -> str:
+    """How full the outbox is, where that is worth a word."""
+    if not details.get("outbox") or not details.get("outbox_limit"):
+        return ""
+    share = 100 * details["outbox"] / details["outbox_limit"]
+    return f" ({share:.0f} % of OUTBOX_LIMIT, {size(details.get('outbox_bytes', 0))} on disk)"
 
 
 def _ago(moment: float) -> str:

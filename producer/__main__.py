@@ -30,6 +30,7 @@ from producer.registrar import Registrar
 from producer.remembering import Remembering
 from producer.rest import RestInvites
 from producer.stopping import Stopping
+from producer.unheard_leaves import UnheardLeaves
 
 log = logging.getLogger("producer")
 
@@ -81,10 +82,17 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
         adders=gateway.adders,
     )
     workers.born_offline = True
-    gateway.reconciling = Reconciling(workers, MemberList(gateway), search, known, remembering.listened)
-    aside: list[asyncio.Task[Any]] = [asyncio.create_task(gateway.reconciling.run())]
+    listened = remembering.listened
+    unheard = UnheardLeaves(settings.invite_logs_dir, recorder, following.leaves, known, listened)
+    gateway.reconciling = Reconciling(workers, MemberList(gateway), search, known, listened, unheard)
+    aside: list[asyncio.Task[Any]] = [
+        asyncio.create_task(gateway.reconciling.run(), name="reconciling"),
+        asyncio.create_task(unheard.run(), name="unheard leaves"),
+    ]
     if settings.alerts_channel_id:
-        alerting = Alerting(gateway, redis, settings.alerts_channel_id, search.state)
+        alerting = Alerting(
+            gateway, redis, settings.alerts_channel_id, search.state, backlog=recorder.publishing.backlog
+        )
         aside.append(asyncio.create_task(alerting.run(), name="alerting"))
     condition = Condition(gateway, workers, redis, search.state)
     proposals = KeptProposals(redis)

@@ -16,12 +16,13 @@ from typing import Any
 import discord
 from redis.exceptions import RedisError
 
-from joins import keys, process_report
+from joins import dead_letters, keys, process_report
 from joins.redis_url import Client
 from joins.scripts import text
 from producer import troubles
 from producer.alerts import Known, Memory, decide, restarted
 from producer.member_search import SearchState
+from producer.outbox_alarm import Backlog
 from producer.rest import FAILURES
 from producer.troubles import Seen
 
@@ -39,7 +40,10 @@ class Rhythm:
 
 
 class Alerting:
-    """The alerts of one process. `search_state` tells how a guild's member search is."""
+    """The alerts of one process.
+
+    `search_state` tells how a guild's member search is, `backlog` what waits in the outbox.
+    """
 
     def __init__(
         self,
@@ -48,9 +52,10 @@ class Alerting:
         channel_id: str,
         search_state: Callable[[str], SearchState],
         rhythm: Rhythm | None = None,
+        backlog: Callable[[], Backlog] | None = None,
     ) -> None:
         self._client, self._redis, self._channel_id = client, redis, int(channel_id)
-        self._search_state, self._rhythm = search_state, rhythm or Rhythm()
+        self._search_state, self._rhythm, self._backlog = search_state, rhythm or Rhythm(), backlog
         self._memory: Memory | None = None
         self._notices: list[str] = []  # what is to be said besides
         self._unsaved = False
@@ -71,6 +76,8 @@ class Alerting:
         if not self._client.is_ready() or time.time() < self._not_before:
             return
         now, at = self._of_guilds(), time.time()
+        if self._backlog is not None:
+            now |= troubles.of_outbox(self._backlog())
         try:
             now |= await asyncio.to_thread(self._of_redis)
         except RedisError:
@@ -107,7 +114,7 @@ class Alerting:
         elif not self._unsaved:
             self._memory = self._load()
         reports = process_report.read(self._redis, keys.SINKS)
-        return troubles.of_sinks(reports) | troubles.of_dead_letters(int(self._redis.xlen(keys.DEAD_LETTERS)))
+        return troubles.of_sinks(reports) | troubles.of_dead_letters(dead_letters.open_count(self._redis))
 
     def _load(self) -> dict[str, Known]:
         try:

@@ -20,13 +20,12 @@ from redis.exceptions import RedisError
 
 from joins.chain import Record
 from joins.errors import PermanentError, SearchUnavailable
-from joins.records import CHANGES, STAFF_UNRESOLVED, moment
+from joins.records import CHANGES, HISTORY, moment
 from producer import referral, verdict
 from producer.agenda import Agenda, Item
 from producer.found import Found
 from producer.member_search import MOST_IDS, OFF, REFUSED, SearchState
 from producer.ports import Recorder
-from producer.staff_registry import AssignmentUnknown
 from producer.unconfirmed import Unconfirmed, UnconfirmedStore, of_record
 from producer.verdict import MEMBER_SEARCH, Verdict
 
@@ -79,10 +78,12 @@ class Confirmation:
         return len(self._agenda)
 
     async def recorded(self, record: Record) -> None:
-        """A join was recorded: it is to be confirmed, unless it is a bot's or comes from member search itself."""
-        if record["source"] == "bot" or record["method"] == MEMBER_SEARCH or record["join_id"] in self._agenda:
+        """A join was recorded: it is to be confirmed, unless it is a bot's, history, or from member search itself."""
+        if record["source"] == "bot" or record["method"] == MEMBER_SEARCH or not HISTORY.isdisjoint(record["flags"]):
             return
-        join = of_record(record, await referral.foreseen(self._recorder, record))
+        if record["join_id"] in self._agenda:
+            return
+        join = of_record(record, referral.foreseen(self._recorder.registry, record))
         if join.join_id in self._decided:
             return
         self._store.put(join)
@@ -234,15 +235,10 @@ class Confirmation:
 
     async def _settle(self, item: Item, found: Found, settled: Counter[str]) -> None:
         join = item.join
-        staff, flags = None, []
-        try:
-            staff = await referral.credited(self._recorder, join, found)
-        except AssignmentUnknown as error:
-            log.warning("join %s: nobody is credited, as %s", join.join_id, error)
-            flags.append(STAFF_UNRESOLVED)
-        change = verdict.change(join, found, staff, datetime.now(UTC), flags)
         if join.join_id in self._decided:
             return
+        credited = referral.of_found(self._recorder.registry, join, found)
+        change = verdict.change(join, found, credited.staff, datetime.now(UTC), credited.flags)
         try:
             await self._record(join.join_id, change)
         except PermanentError as error:

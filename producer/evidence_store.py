@@ -31,7 +31,7 @@ from joins import event_id, keys
 from joins.chain import Record
 from joins.errors import InvalidRecord, NewerVersion
 from joins.json_format import from_line
-from joins.records import JOINS, moment
+from joins.records import HISTORY, JOINS, moment
 from joins.redis_url import Client
 from joins.scripts import text
 from producer import evidence_json
@@ -43,7 +43,6 @@ LONGEST_GAP = timedelta(days=1)  # without listening; older evidence is dropped
 PAUSE = 0.2  # seconds between two writes: many looks in a row are one write
 RETRY = 5.0  # seconds between tries while Redis is away
 PAGE = 500  # entries of the stream in one read
-BACKFILLED = "backfilled"  # the flag of members who joined long ago: they claim no use of today
 UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
@@ -164,7 +163,7 @@ def _since(client: Client, judged: Mapping[str, str], recent: Iterable[tuple[str
 
 
 def _claims(record: Record) -> bool:
-    return record["source"] != "bot" and BACKFILLED not in record["flags"]
+    return record["source"] != "bot" and HISTORY.isdisjoint(record["flags"])
 
 
 def _debtor(evidence: Evidence, record: Record) -> Waiting:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 
 from joins.chain import Record
 from joins.records import CHANGES, JOINS
 from joins.redis_url import Client
 from producer.confirmation import Confirmation
-from producer.known_joins import KnownJoins
+from producer.known_joins import REMEMBERED, KnownJoins
 from producer.leaves import Leaves
 from producer.member_search import MemberSearch
 from producer.recorder import Recorder
@@ -40,12 +41,14 @@ class Following:
 
     def start(self) -> None:
         """Takes over what the last start left, and begins."""
-        joins, changes = self._recorder.recent(JOINS), self._recorder.recent(CHANGES)
-        for join in [*self._recorder.unresolved(), *(record for _, record in joins)]:
+        # The newest, as many as are remembered: after a long outage the outbox holds more than memory should.
+        joins = deque((record for _, record in self._recorder.recent(JOINS)), REMEMBERED)
+        changes = deque((record for _, record in self._recorder.recent(CHANGES)), REMEMBERED)
+        for join in (*joins, *self._recorder.unresolved()):
             self._known.learn(join)
         self._tasks = [asyncio.create_task(self.leaves.run(), name="leaves")]
         if self.confirmation:
-            working = self.confirmation.run([record for _, record in joins], [record for _, record in changes])
+            working = self.confirmation.run(joins, changes)
             self._tasks.append(asyncio.create_task(working, name="confirmation"))
 
     async def stop(self) -> None:

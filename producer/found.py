@@ -12,7 +12,9 @@ from typing import Any
 
 from joins.records import timestamp
 
-# By Discord's number (`join_source_type`); a number that nobody knows yet is as good as 0, unspecified.
+# By Discord's number (`join_source_type`); a number that nobody knows yet is as good as 0, unspecified. Number 1 says
+# that an application added the user by the OAuth2 scope `guilds.join`: such a user may be a person, whose source is
+# `integration` then. https://docs.discord.food/resources/guild#join-source-type (unofficial)
 SOURCES = (
     "unknown", "bot", "integration", "discovery", "hub", "invite", "vanity", "manual_verification", "linked_lobby",
 )  # fmt: skip
@@ -30,6 +32,12 @@ class Found:
     source: str
     invite_code: str | None
     inviter_id: str | None
+    added_by_application: bool = False
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """What a record shall hold of it beyond the source."""
+        return {"added_by_application": True} if self.added_by_application else {}
 
     @property
     def settles(self) -> bool:
@@ -64,12 +72,16 @@ def _found(entry: Mapping[str, Any]) -> Found:
     joined_at = datetime.fromisoformat(member["joined_at"])
     code = _text(entry["source_invite_code"])
     source = SOURCES[number] if int.__index__(number) in range(len(SOURCES)) else "unknown"
+    person_added = source == "bot" and not member["user"].get("bot")
+    if person_added:
+        source = "integration"
     return Found(
         user_id=_id(member["user"]["id"]),
         joined_at=timestamp(joined_at if joined_at.tzinfo else joined_at.replace(tzinfo=UTC)),
         source="invite" if source == "unknown" and code else source,
         invite_code=code,
         inviter_id=_id(entry["inviter_id"]) if entry.get("inviter_id") is not None else None,
+        added_by_application=person_added,
     )
 
 

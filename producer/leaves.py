@@ -1,4 +1,7 @@
-"""Members who leave: each a change that names the join it ends, where that is known, and the time spent."""
+"""Members who leave: each a change that names the join it ends, where that is known, and the time spent.
+
+Here come those whose leave was heard; of whoever left while nobody listened `unheard_leaves` knows less.
+"""
 
 from __future__ import annotations
 
@@ -75,9 +78,23 @@ class Leaves:
         """Until every leave is recorded."""
         await self._queue.join()
 
+    def has_heard(self, join: Known) -> bool:
+        """Whether the end of this stay was heard, as far as is remembered: its change is recorded here."""
+        at = self._left.get((join.guild_id, join.user_id))
+        return at is not None and at >= moment(join.timestamp)
+
+    async def unheard(self, change: Record) -> None:
+        """Records a leave that no event told; returns when it is durable."""
+        if self._told:
+            self._told(change["guild_id"], change["user_id"])
+        await self._keep(change)
+
     async def _record(self, leave: _Leave) -> None:
         join = leave.join or await self._known.latest(leave.guild_id, leave.user_id)
-        change, delay = _change(leave, join), 0.25
+        await self._keep(_change(leave, join))
+
+    async def _keep(self, change: Record) -> None:
+        delay = 0.25
         while True:
             try:
                 await self._recorder.record(CHANGES, change)
@@ -94,6 +111,11 @@ class Leaves:
                 return
 
 
+def change_id(ends: str) -> str:
+    """The id of the leave that ends a stay, named by its join's id: whoever finds it, it is one change."""
+    return sha256(f"{ends}/member_left".encode()).hexdigest()[:32]
+
+
 def _change(leave: _Leave, join: Known | None) -> Record:
     """A join ends once, so the change of a known one follows from it: the same event twice is one change."""
     left_at = timestamp(leave.at)
@@ -101,7 +123,7 @@ def _change(leave: _Leave, join: Known | None) -> Record:
     change: Record = {
         "recorded_at": timestamp(datetime.now(UTC)),
         "change": "member_left",
-        "change_id": sha256(f"{ends}/member_left".encode()).hexdigest()[:32],
+        "change_id": change_id(ends),
         "join_id": join.join_id if join else None,
         "guild_id": leave.guild_id,
         "user_id": leave.user_id,

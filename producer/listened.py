@@ -6,6 +6,10 @@ before it are only ever recorded by `invitelog backfill`.
 
 The times stand in Redis and in a file beside the outbox, so that neither a server that forgot nor a disk that vanished
 takes them away: without them, who joined before the newest record and has none himself would never be looked for.
+
+A second time a guild says up to when every leave is on record, so that of a member who is missed later it can be said
+that he left after it. It follows the first one, but stays behind from a gap on, until the gap's leaves are recorded.
+Redis alone has it: where that forgot it, less is said of when somebody left, and nothing is wrong.
 """
 
 from __future__ import annotations
@@ -38,14 +42,21 @@ STRIDE = timedelta(seconds=35)
 GATHER = 0.2  # seconds in which guilds that are newly listened to share a write
 
 
+def in_redis(client: Client, key: str = keys.LISTENED) -> dict[str, datetime]:
+    """The times in Redis by guild, and in this hash the first start (`FIRST`). Raises redis errors."""
+    return _parsed({text(field): text(value) for field, value in client.hgetall(key).items()})
+
+
 class Listened:
     """The times by guild, in memory, in Redis, and in the file at `path` where one is given."""
 
     def __init__(self, client: Client, path: Path | None = None) -> None:
         self._client, self._path = client, path
         self.times: dict[str, datetime] = {}
+        self.leaves: dict[str, datetime] = {}
         self._first = datetime.now(UTC)
         self._listening: set[str] = set()
+        self._whole: set[str] = set()  # guilds of which every leave up to now is on record, or about to be
         self._wake = asyncio.Event()
 
     def load(self, recorded: datetime | None) -> None:
@@ -57,10 +68,11 @@ class Listened:
         kept = _parsed(self._read_file())
         first = min(kept.pop(FIRST, self._first), recorded or self._first, self._first)
         self._client.hsetnx(keys.LISTENED, FIRST, timestamp(first))
-        server = _parsed({text(field): text(value) for field, value in self._client.hgetall(keys.LISTENED).items()})
+        server = in_redis(self._client)
         self._first = server.pop(FIRST, first)
         self.times = kept | {guild: max(time, kept.get(guild, time)) for guild, time in server.items()}
         self._write_file()
+        self.leaves = in_redis(self._client, keys.LEFT)
 
     def since(self, guild_id: str, bot_joined: datetime | None) -> datetime:
         """Who joined after this may have been missed."""
@@ -76,6 +88,16 @@ class Listened:
     def pause(self, guild_id: str) -> None:
         """The guild is not listened to any more, or not everybody is known who joined before."""
         self._listening.discard(guild_id)
+
+    def missed(self, guild_id: str) -> None:
+        """Members may leave from now on without being heard."""
+        self._whole.discard(guild_id)
+
+    def accounted(self, guild_id: str, until: datetime, whole: bool) -> None:
+        """Every leave up to `until` is on record; `whole`: those since then too, as they are heard."""
+        self.leaves[guild_id] = max(self.leaves.get(guild_id, until), until)
+        if whole:
+            self._whole.add(guild_id)
 
     async def run(self) -> None:
         """Writes the times until it is cancelled."""
@@ -94,10 +116,15 @@ class Listened:
             self.times[guild_id] = max(heard, min(safe, heard + STRIDE))
         if not self._listening:
             return
+        for guild_id in self._listening & self._whole:
+            self.leaves[guild_id] = max(self.leaves[guild_id], self.times[guild_id])
         times: Any = {guild_id: timestamp(self.times[guild_id]) for guild_id in self._listening}
+        leaves: Any = {guild_id: timestamp(self.leaves[guild_id]) for guild_id in self._listening & self.leaves.keys()}
         await asyncio.to_thread(self._write_file)
         try:
             await asyncio.to_thread(self._client.hset, keys.LISTENED, mapping=times)
+            if leaves:
+                await asyncio.to_thread(self._client.hset, keys.LEFT, mapping=leaves)
         except RedisError as error:
             log.info("up to when was listened cannot be kept just now: %s", error)
 

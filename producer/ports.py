@@ -26,6 +26,18 @@ class Adders(Protocol):
         ...
 
 
+class Register(Protocol):
+    """Assignments and registered names, out of memory: asking takes no time and cannot fail."""
+
+    def of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:
+        """To whom a code is assigned, now or at that time. Raises AssignmentUnknown where that is not known."""
+        ...
+
+    def name(self, guild_id: str, staff_id: str) -> str | None:
+        """The registered name of a staff member."""
+        ...
+
+
 class Recorder(Protocol):
     """The asyncio side of the sequencer's thread."""
 
@@ -37,12 +49,7 @@ class Recorder(Protocol):
         """Durable when it returns; the event id. Idempotent by `join_id`. Raises InvalidRecord."""
         ...
 
-    async def staff_of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:
-        """To whom the code is assigned. Out of memory: it cannot fail, but raises AssignmentUnknown where it knows
-        no answer for the time `at`.
-        """
-        ...
-
-    async def staff_name(self, guild_id: str, staff_id: str) -> str | None:
-        """The registered name of a staff member. Out of memory as well."""
+    @property
+    def registry(self) -> Register:
+        """To whom the codes are assigned."""
         ...

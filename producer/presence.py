@@ -18,6 +18,7 @@ class Presence:
     bot_joined: datetime | None
     members: int
     discoverable: bool
+    here: bool = True  # until the session ends, or the guild is gone from it
     judged: bool = False  # all are known, or its joins have waited long enough
     reconciled: bool = False
     searched: bool = False  # once, so that a second search shall follow

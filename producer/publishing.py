@@ -5,29 +5,39 @@ It holds the lease that makes this process the one sequencer; without it, record
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
-from joins import event_id, keys, process_report
-from joins.chain import Record, canonical, check_commitments, seal
-from joins.errors import InvalidRecord, InviteLogError, LeaseLost, SinkUnavailable, StreamForgot
-from joins.json_format import from_line
+from joins import event_id, inbox, keys, process_report
+from joins.chain import Record, canonical
+from joins.copies import finding
+from joins.errors import (
+    InvalidRecord,
+    InviteLogError,
+    LeaseLost,
+    NewerVersion,
+    PermanentError,
+    SinkUnavailable,
+    StreamForgot,
+)
 from joins.lease import RENEW_EVERY, Lease
 from joins.process_report import Report
 from joins.publish import MAX_BATCH, Publisher, Sequenced
-from joins.records import JOINS, LOGS
+from joins.records import CHANGES, JOINS, LOGS
 from joins.redis_url import Client
-from joins.scripts import text
+from joins.scripts import script, text
 from joins.settings import Settings
 from producer import healing
 from producer.outbox import Arrival, Outbox
+from producer.outbox_alarm import REDIS_FULL, Backlog
 from producer.sequencer import Request, Sequencer
 from producer.staff_registry import StaffRegistry
 
@@ -42,7 +52,8 @@ class Publishing:
 
     def __init__(self, client: Client, outbox: Outbox, settings: Settings, lease: Lease) -> None:
         self._client, self._outbox, self._settings, self._lease = client, outbox, settings, lease
-        self._publisher = Publisher(client)
+        self._level, self._redis_full = 0, False
+        self._publisher, self._take = Publisher(client), script(client, "take")
         self.registry = StaffRegistry()
         self.sequencer = Sequencer(outbox, self.registry, self._wake_up)
         self.details: Callable[[], dict[str, Any]] = dict
@@ -81,8 +92,8 @@ class Publishing:
         else:
             self._give_up()
         with self._outbox.lock:
-            if self._outbox.waiting:
-                _log.warning("%d records wait in the outbox for the next start", len(self._outbox.waiting))
+            if self._outbox.size:
+                _log.warning("%d records wait in the outbox for the next start", self._outbox.size)
             self._outbox.close()
 
     def _give_up(self) -> None:
@@ -106,20 +117,32 @@ class Publishing:
         """The highest event id that any join has been given."""
         return self._outbox.last[JOINS]  # without the lock: the gateway's loop asks, and must not wait for a disk
 
-    def recent(self, log: str) -> list[tuple[str, Record]]:
-        """The records of a log that the outbox still holds, published or not, with their event ids."""
+    def published(self) -> dict[str, str] | None:
+        """The last event id of each stream; None while a record waits to be published. Raises redis errors."""
         with self._outbox.lock:
-            held = [*self._outbox.waiting.values(), *(record for _, record in self._outbox.kept.values())]
-        return [(item.event_id, item.record) for item in held if item.log == log]
+            if self._outbox.size:
+                return None
+            known = dict(self._outbox.published)
+        return {log: event_id.latest(known[log], self._publisher.last_id(log)) for log in LOGS}
+
+    def recent(self, log: str) -> Iterator[tuple[str, Record]]:
+        """The records of a log that the outbox still holds, published or not, with their event ids, in order."""
+        return ((item.event_id, item.record) for item in self._outbox.records() if item.log == log)
+
+    def backlog(self) -> Backlog:
+        """How much waits to be published."""
+        # Without the lock: the gateway's loop asks, and must not wait for a disk.
+        return Backlog(self._outbox.size, self._settings.outbox_limit, self._outbox.bytes, self._redis_full)
 
     def _wake_up(self) -> None:
         self._wake.set()
 
     def _run(self) -> None:
         delay = 0.0
-        while not self._stopping.is_set() or (self._outbox.waiting and not delay):
+        while not self._stopping.is_set() or (self._outbox.size and not delay):
             self._wake.wait(delay or TICK)
             self._wake.clear()
+            self._watch()
             try:
                 self._tick()
                 self._recovered()
@@ -128,6 +151,10 @@ class Publishing:
                 self._lease.value = None  # taken again at once, or by another producer
             except StreamForgot as error:
                 delay = self._try_to_heal(error)
+            except OutOfMemoryError:
+                self._redis_full = True
+                self._complain(REDIS_FULL)
+                delay = min(LONGEST_DELAY, 2 * delay or TICK)
             except (RedisError, InviteLogError) as error:
                 self._complain(f"the Redis server takes nothing ({error}); the outbox keeps all of it")
                 delay = min(LONGEST_DELAY, 2 * delay or TICK)
@@ -153,14 +180,11 @@ class Publishing:
             self._lease.renew()
             self._renewed = time.monotonic()
             self._report()
-            if self._publisher.epoch() != self._outbox.epoch:
-                raise StreamForgot("the Redis server has forgotten its epoch, or was healed by somebody else")
+            self._check_streams()
+        if self._redis_full or time.monotonic() - self._cleaned > HOUSEKEEPING:
+            self._clean()
         self._announce()
         self._publish()
-        if time.monotonic() - self._cleaned > HOUSEKEEPING:
-            self._cleaned = time.monotonic()
-            for log in LOGS:
-                self._publisher.trim(log, self._settings.stream_window)
         self._empty_inbox()
 
     def _lead(self) -> None:
@@ -182,11 +206,24 @@ class Publishing:
                 self._outbox.set_epoch(epoch)
         if forgotten:
             self._heal()
-        self.registry.load(self._client)
+        self._learn_staff()
         for join_id, arrival in self._client.hgetall(keys.ARRIVALS).items():
             if text(join_id) not in self._outbox.arrivals:
                 with self._outbox.lock:
                     self._outbox.add_arrivals([json.loads(arrival)])
+
+    def _learn_staff(self) -> None:
+        """Takes over whom the codes stand for: what was published, then what an earlier start left to publish.
+
+        In the order of the log, and under the lock that the sequencer needs to make a later change durable, so that
+        no older name replaces a later one. What the outbox keeps of what was published is left out for the same
+        reason: it is in the server's hashes, and another producer may have published a later name since.
+        """
+        self.registry.load(self._client)
+        with self._outbox.lock:
+            waiting = [item for item in self._outbox.waiting.values() if item.log == CHANGES]
+            for item in sorted(waiting, key=lambda item: event_id.parse(item.event_id)):
+                self.registry.learn(item.record)
 
     def _heal(self) -> None:
         healing.heal(self._client, self._publisher, self._outbox, self._settings, self._lease)
@@ -217,8 +254,21 @@ class Publishing:
             self._client.hset(keys.ARRIVALS, mapping={join_id: canonical(arrival) for join_id, arrival in new.items()})
             self._announced |= new.keys()
 
+    def _clean(self) -> None:
+        """Makes room, on the server and in memory; a full server first of all."""
+        self._cleaned = time.monotonic()
+        for log in LOGS:
+            while self._publisher.trim(log, self._settings.stream_window) and self._redis_full:
+                self._lease.renew()
+        with self._outbox.lock, contextlib.suppress(SinkUnavailable):  # the file can become smaller later
+            self._outbox.compact()
+
     def _publish(self) -> None:
+        until = time.monotonic() + RENEW_EVERY
         while waiting := self._waiting():
+            if time.monotonic() > until:
+                self._wake.set()  # to be gone on with at once, when the lease is renewed
+                return
             log = waiting[0].log
             with self._outbox.lock:
                 epoch, last = self._outbox.epoch or "", self._outbox.published[log]
@@ -230,49 +280,70 @@ class Publishing:
             if late := [item for item, place in places if place is None]:
                 self._place_again(log, late)
 
+    def _check_streams(self) -> None:
+        """Notices a server that forgot, also while nobody joins. Raises StreamForgot, LeaseLost."""
+        for log in LOGS:
+            with self._outbox.lock:
+                epoch, last = self._outbox.epoch or "", self._outbox.published[log]
+            self._publisher.publish(log, [], epoch, self._lease.value or "", last)
+
     def _waiting(self) -> list[Sequenced]:
         """The next records to publish, all of one log."""
         with self._outbox.lock:
+            if self._outbox.size > len(self._outbox.waiting):
+                with contextlib.suppress(SinkUnavailable):
+                    self._outbox.compact()
+                self._outbox.take_up()
             first = list(itertools.islice(self._outbox.waiting.values(), MAX_BATCH))
         return [item for item in first if item.log == first[0].log]
 
     def _place_again(self, log: str, late: list[Sequenced]) -> None:
-        """Gives a new place to records that another sequencer went past before they were published."""
-        last = self._publisher.last_id(log)
+        """Gives a new place to records that another sequencer went past before they were published.
+
+        One that a copy on this disk has was published long ago, and its entry trimmed, though a crash kept that from
+        being noted.
+        """
+        last, there = self._publisher.last_id(log), list[Sequenced]()
+        copy = finding.longest(finding.readable(log, self._settings, finding.ON_DISK))
+        with contextlib.suppress(SinkUnavailable, PermanentError, NewerVersion):  # else their identities tell
+            there = [item for item in late if copy is not None and copy.at(item.event_id) is not None]
         with self._outbox.lock:
+            self._outbox.mark_published(there)
             above = event_id.latest(self._outbox.last[log], last)
             for item in late:
+                if item in there:
+                    continue
                 above = event_id.following(above)
                 self._outbox.add_records([Sequenced(log, above, item.record)])
 
     def _hand_over(self) -> None:
         """Gives what waits to the sequencer of another process."""
-        with self._outbox.lock:
-            waiting = list(self._outbox.waiting.values())
-        if waiting:
-            self._client.rpush(keys.INBOX, *(canonical({"log": item.log, "record": item.record}) for item in waiting))
+        while waiting := self._waiting():
+            self._client.rpush(keys.INBOX, *(inbox.item(item.log, item.record) for item in waiting))
             with self._outbox.lock:
                 self._outbox.drop(waiting)
 
     def _empty_inbox(self) -> None:
         """Takes in what other processes handed over; removed from the list only when it is durable here."""
         items: Any = self._client.lrange(keys.INBOX, 0, MAX_BATCH - 1)
-        requests, refused = [], []
+        requests, verdicts = [], []
         for item in items:
+            verdicts += [item, ""]
             try:
-                requests.append(_handed_over(item))
-            except (ValueError, KeyError, TypeError, RecursionError, InvalidRecord) as error:
-                refused.append((item, str(error)))
+                handed = inbox.read(item)
+                requests.append(Request(handed.log, handed.record, handed.instead_of))
+            except InvalidRecord as error:
+                _log.error("a record that another process handed over went to the dead letters: %s", error)
+                verdicts[-1] = str(error) or "no record"
         if items and self.sequencer.keep(requests):
-            for item, fault in refused:
-                _log.error("a record that another process handed over is refused and kept aside: %s", fault)
-                self._client.rpush(keys.INBOX_REFUSED, item)
-            self._client.ltrim(keys.INBOX, len(items), -1)
+            self._take(keys=[keys.INBOX, keys.DEAD_LETTERS], args=verdicts)
             self._wake.set()
 
     def _report(self) -> None:
         with self._outbox.lock:
-            details = {"outbox": len(self._outbox.waiting), "arrivals": len(self._outbox.arrivals)}
+            details: dict[str, Any] = {"arrivals": len(self._outbox.arrivals)}
+        backlog = self.backlog()
+        details |= {"outbox": backlog.records, "outbox_bytes": backlog.bytes, "outbox_limit": backlog.limit}
         if self.sequencer.trouble is not None:
             self._complain(self.sequencer.trouble)
         reason, since = self._trouble or (None, None)
@@ -285,19 +356,17 @@ class Publishing:
             _log.error("%s", reason)
             self._trouble = (reason, self._trouble[1] if self._trouble else time.time())
 
+    def _watch(self) -> None:
+        """Says so when the outbox has grown to a further level, and when it is small again."""
+        backlog = self.backlog()
+        if backlog.level > self._level:
+            _log.error("%s", backlog.sentence)
+        elif self._level and not backlog.level:
+            _log.info("the outbox is below half of its limit again: %d records wait", backlog.records)
+        self._level = backlog.level
+
     def _recovered(self) -> None:
+        self._redis_full = False
         if self._trouble is not None and self._lease.value is not None and self.sequencer.trouble is None:
             _log.info("publishing works again after %.0f s", time.time() - self._trouble[1])
             self._trouble = None
-
-
-def _handed_over(item: bytes) -> Request:
-    """What another process put into the inbox. It is checked as every sink will: none may condemn what was recorded."""
-    content = json.loads(item)
-    record = from_line(content["log"], canonical(content["record"]))
-    if "event_id" in record or "hash" in record:
-        raise InvalidRecord("event id and hash are the sequencer's and the sinks' to give")
-    if not record.get("commitments"):
-        record = seal(record)
-    check_commitments(record)
-    return Request(content["log"], record)

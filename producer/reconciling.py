@@ -6,8 +6,11 @@ its index lags. Whoever joined since the guild was last listened to and has no r
 `reconciled`, and claims a use of the difference over the gap like everybody else. Only when all are known is that
 gap closed (`Evidence.reconciled`).
 
-One guild is reconciled at a time. Its joins wait for that, `PATIENCE` at the longest: then they are judged over the
-gap, where nothing is exact. A session that was resumed has missed nothing, so it asks for none of this.
+`AT_ONCE` guilds are reconciled at a time, none of them twice at once, and each holds one page of its list. A guild's
+joins wait for that, `PATIENCE` at the longest: then they are judged over the gap, where nothing is exact. A session
+that was resumed has missed nothing, so it asks for none of this.
+
+A list that was read to its end tells as well who is not there any more: `UnheardLeaves` is given it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from joins.errors import FetchFailed, SearchUnavailable
+from joins.errors import FetchFailed, SearchUnavailable, SinkUnavailable
 from joins.records import EXACT, moment
 from producer import payloads
 from producer.attribution import Attribution
@@ -30,6 +33,7 @@ from producer.known_joins import Known
 from producer.listened import MARGIN, Listened
 from producer.payloads import Arrival
 from producer.presence import Presence
+from producer.roll_call import RollCall
 from producer.verdict import MEMBER_SEARCH
 
 log = logging.getLogger("producer")
@@ -39,6 +43,10 @@ LISTED = 20_000  # members up to which a guild is listed rather than searched: 2
 ONE_BY_ONE = 200  # members who are read one by one; more are read from the list
 INDEXED_AFTER = 60.0  # seconds after which a second search finds whom the first one was too early for
 SEARCH_PATIENCE = 10.0  # seconds that a search may wait for a guild that is being indexed
+# Guilds reconciled at once. An answer takes about 200 ms, so these are some 40 requests a second, below the 50 that
+# Discord grants a bot (https://docs.discord.com/developers/topics/rate-limits#global-rate-limit); what it holds back
+# all the same, discord.py waits for.
+AT_ONCE = 8
 RETRY, LONGEST_RETRY = 1.0, 300.0  # seconds between tries while Discord does not answer
 SAME = timedelta(seconds=2)  # two times of joining of one user that are no further apart are one join
 RECONCILED = "reconciled"  # the flag of a join that no event announced
@@ -60,22 +68,37 @@ class Search(Protocol):
 
 
 class Joins(Protocol):
-    """Which joins are known."""
+    """Which joins are known. `has` raises SinkUnavailable while nobody can tell."""
 
     async def has(self, join_id: str) -> bool: ...
     async def latest(self, guild_id: str, user_id: str) -> Known | None: ...
+
+
+class Unheard(Protocol):
+    """Finds who left. Takes what it is given at once."""
+
+    def take(self, presence: Presence, roll: RollCall) -> None: ...
 
 
 class Reconciling:
     """Takes what the gateway says of its guilds, at once; `run` works it off."""
 
     def __init__(
-        self, workers: GuildWorkers, members: Members, search: Search, known: Joins, listened: Listened
+        self,
+        workers: GuildWorkers,
+        members: Members,
+        search: Search,
+        known: Joins,
+        listened: Listened,
+        unheard: Unheard | None = None,
     ) -> None:
+        """`unheard` is given each guild whose joins are known by then, with the list that was read of it."""
         self._workers, self._members, self._search = workers, members, search
-        self._known, self._listened = known, listened
+        self._known, self._listened, self._unheard = known, listened, unheard
         self._present: dict[str, Presence] = {}
         self._queue: asyncio.Queue[Presence] = asyncio.Queue()
+        self._under_way: set[str] = set()  # guilds that are being reconciled
+        self._next: dict[str, Presence] = {}  # of those, the ones that are there anew, and wait for that to end
         self._away: set[str] = set()  # guilds whose shard has lost its connection
         self._session_began = datetime.now(UTC)
 
@@ -96,8 +119,10 @@ class Reconciling:
 
     def gone(self, guild_id: str) -> None:
         """The guild's events are not heard any more: a new session, an outage of the guild, or we are out of it."""
-        self._present.pop(guild_id, None)
+        if presence := self._present.pop(guild_id, None):
+            presence.here = False
         self._listened.pause(guild_id)
+        self._listened.missed(guild_id)
 
     def away(self, guild_id: str) -> None:
         """The connection is lost; it may yet be resumed."""
@@ -114,36 +139,51 @@ class Reconciling:
             self._judge(presence)
 
     async def run(self) -> None:
-        """Reconciles one guild after the other, until it is cancelled."""
+        """Reconciles guilds, `AT_ONCE` at a time, until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Reconciles one guild after the other. A fault in one is logged, and that one is tried again."""
         while True:
             presence = await self._queue.get()
-            if not self._is_current(presence):
+            guild_id = presence.guild_id
+            if not presence.here:
                 continue
+            if guild_id in self._under_way:
+                self._next[guild_id] = presence
+                continue
+            self._under_way.add(guild_id)
             try:
                 await self._reconcile(presence)
-            except FetchFailed as error:
+            except (FetchFailed, SinkUnavailable) as error:
                 self._again(presence, error)
             except Exception:
-                log.exception("guild %s: a fault in finding who joined meanwhile", presence.guild_id)
+                log.exception("guild %s: a fault in finding who joined meanwhile", guild_id)
                 self._again(presence, None)
+            finally:
+                self._under_way.discard(guild_id)
+                if waiting := self._next.pop(guild_id, None):
+                    self._queue.put_nowait(waiting)
 
     async def _reconcile(self, presence: Presence) -> None:
         guild_id, began = presence.guild_id, datetime.now(UTC)
         since = self._listened.since(guild_id, presence.bot_joined)
         missed: list[tuple[Arrival, Attribution | None]] = []
-        sure = True
+        roll, sure = RollCall(began), True
         if not self._is_new(presence, since):
             searched = await self._searched(guild_id, since, began)
             sure = searched is None or presence.members <= LISTED or len(searched) > ONE_BY_ONE
-            members = self._members.everybody(guild_id) if sure else self._some(guild_id, searched or {})
-            missed = [join async for join in self._missed(presence, members, since, searched or {})]
-        if not self._is_current(presence):
+            listed = roll.read(self._members.everybody(guild_id)) if sure else self._some(guild_id, searched or {})
+            missed = [join async for join in self._missed(presence, listed, since, searched or {})]
+        if not presence.here:
             return
         worker = self._workers.of(guild_id)
         await worker.found(missed, began if sure and self._may_close_gap(presence, worker) else None)
         if missed:
             log.info("guild %s: %d joined while nobody listened", guild_id, len(missed))
-        if not self._is_current(presence):
+        if not presence.here:
             return
         if sure or presence.searched:
             presence.reconciled = True
@@ -153,6 +193,8 @@ class Reconciling:
             presence.searched = True
             asyncio.get_running_loop().call_later(INDEXED_AFTER, self._queue.put_nowait, presence)
         self._judge(presence)
+        if self._unheard:
+            self._unheard.take(presence, roll)
 
     async def _missed(
         self,
@@ -163,6 +205,8 @@ class Reconciling:
     ) -> AsyncIterator[tuple[Arrival, Attribution | None]]:
         """Those who joined since and have no record."""
         async for member in members:
+            if not presence.here:
+                return
             user_id, joined_at = str(member["user"]["id"]), payloads.joined(member)
             if joined_at is None or joined_at <= since or user_id == presence.bot_id:
                 continue
@@ -207,11 +251,12 @@ class Reconciling:
             inviter_id=found.inviter_id,
             inviter_name=invite.inviter_name if invite and invite.inviter_id == found.inviter_id else None,
             temporary=invite.temporary if invite else False,
+            evidence=found.evidence,
         )
 
     def _judge(self, presence: Presence) -> None:
         """The guild's joins may be judged, as soon as the connection is there."""
-        if self._is_current(presence):
+        if presence.here:
             presence.judged = True
             if presence.guild_id not in self._away:
                 self._workers.of(presence.guild_id).online()
@@ -229,11 +274,10 @@ class Reconciling:
         return not presence.discoverable and not was_out
 
     def _again(self, presence: Presence, error: Exception | None) -> None:
+        if not presence.here:
+            return
         delay = min(RETRY * 2**presence.failures, LONGEST_RETRY)
         if error and not presence.failures:
             log.warning("%s; trying again", error)
         presence.failures += 1
         asyncio.get_running_loop().call_later(delay, self._queue.put_nowait, presence)
-
-    def _is_current(self, presence: Presence) -> bool:
-        return self._present.get(presence.guild_id) is presence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +20,7 @@ from joins.redis_url import Client
 from joins.settings import Settings
 from producer.outbox import Arrival, Outbox
 from producer.publishing import Publishing
-from producer.staff_registry import Staff, StaffRegistry
+from producer.staff_registry import StaffRegistry
 
 TAKE_OVER = 1.0  # seconds between tries to become the sequencer
 STOP_SECONDS = 3.0  # how long `stop` tries to publish what waits
@@ -93,17 +94,13 @@ class Recorder:
         """The highest event id that any join has been given."""
         return self.publishing.position()
 
-    def recent(self, log: str = JOINS) -> list[tuple[str, Record]]:
-        """The records of a log that are in the outbox still, with their event ids."""
+    async def published(self) -> dict[str, str] | None:
+        """The last event id of each log's stream; None while a record waits to get there. Raises redis errors."""
+        return await asyncio.to_thread(self.publishing.published)
+
+    def recent(self, log: str = JOINS) -> Iterator[tuple[str, Record]]:
+        """The records of a log that are in the outbox still, with their event ids, in order."""
         return self.publishing.recent(log)
-
-    async def staff_of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:
-        """The staff member to whom a code is assigned, now or at that time, or None. Raises AssignmentUnknown."""
-        return self.registry.of_code(guild_id, code, at)
-
-    async def staff_name(self, guild_id: str, staff_id: str) -> str | None:
-        """The name under which a staff member is registered, or None."""
-        return self.registry.name(guild_id, staff_id)
 
 
 async def _is_sequencer(publishing: Publishing) -> bool:

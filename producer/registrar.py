@@ -16,13 +16,13 @@ from joins.chain import Record
 from joins.errors import PermanentError
 from joins.records import JOINS
 from producer import attribution as attributions
+from producer import referral
 from producer.attribution import Attribution
 from producer.join_record import build
 from producer.known_joins import KnownJoins
 from producer.payloads import Arrival, waiting
 from producer.ports import Recorder
-from producer.referral import staff_of
-from producer.staff_registry import Staff
+from producer.referral import Credited
 
 log = logging.getLogger("producer")
 
@@ -60,14 +60,14 @@ class Registrar:
     async def record(self, joins: Sequence[tuple[Arrival, Attribution]]) -> None:
         """Records the joins in their order; returns when every one is durable."""
         joins = [(arrival, await self._with_earlier(arrival, attribution)) for arrival, attribution in joins]
-        staff = [await self._staff(arrival["guild_id"], attribution) for arrival, attribution in joins]
         # The tasks start in this order, so the sequencer takes them in it, and may make many durable with one fsync.
-        await asyncio.gather(*(self._record(*join, who) for join, who in zip(joins, staff, strict=True)))
+        await asyncio.gather(*(self._record(*join) for join in joins))
 
-    async def _record(self, arrival: Arrival, attribution: Attribution, staff: Staff | None) -> None:
+    async def _record(self, arrival: Arrival, attribution: Attribution) -> None:
+        credited = referral.of_arrival(self._recorder.registry, arrival, attribution)
         delay = 0.25
         while True:
-            record = build(arrival, attribution, staff, datetime.now(UTC))
+            record = build(arrival, attribution, credited.staff, datetime.now(UTC), credited.flags)
             try:
                 await self._recorder.record(JOINS, record)
             except PermanentError as error:
@@ -75,7 +75,7 @@ class Registrar:
                     log.error("join %s is no valid record and stays in the outbox: %s", arrival["join_id"], error)
                     return
                 log.error("join %s: its attribution makes no valid record (%s)", arrival["join_id"], error)
-                attribution, staff = attributions.unknown(waiting(arrival), attributions.ERROR), None
+                attribution, credited = attributions.unknown(waiting(arrival), attributions.ERROR), Credited(None)
             except Exception as error:
                 self._complain("record", f"joins cannot be recorded just now, and wait: {error}")
                 delay = min(delay * 2, BACKOFF_CAP)
@@ -105,16 +105,6 @@ class Registrar:
             await self._recorded(record)
         except Exception:
             log.exception("join %s is recorded, but a fault followed", record["join_id"])
-
-    async def _staff(self, guild_id: str, attribution: Attribution) -> Staff | None:
-        """Whom the code stands for: the assignment first, the inviter second."""
-        return await staff_of(
-            self._recorder,
-            guild_id,
-            attribution.invite_code,
-            attribution.inviter_id,
-            attribution.inviter_name,
-        )
 
     def _complain(self, about: str, sentence: str) -> None:
         if about not in self._complaints:

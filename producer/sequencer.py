@@ -32,6 +32,7 @@ class Request:
 
     log: str | None
     content: dict[str, Any]
+    instead_of: str | None = None  # event id of the entry that was condemned and that it stands for
     done: Future[str] = field(default_factory=Future)
 
     def answer(self, result: str | Exception) -> None:
@@ -76,7 +77,7 @@ class Sequencer:
     def keep(self, requests: Sequence[Request]) -> bool:
         """Makes requests durable and answers them; False when the disk says no, so that they are tried again."""
         with self._outbox.lock:
-            placed = self._placed([(request.log, request.content) for request in requests if request.log is not None])
+            placed = self._placed(requests)
             try:
                 self._outbox.add_arrivals(request.content for request in requests if request.log is None)
                 self._outbox.add_records(record for record, new in placed if new)
@@ -132,16 +133,20 @@ class Sequencer:
                     request.answer(error)
             self._wake()
 
-    def _placed(self, items: list[tuple[str, Record]]) -> list[tuple[Sequenced, bool]]:
+    def _placed(self, requests: Sequence[Request]) -> list[tuple[Sequenced, bool]]:
         """Each record with its place, and whether it is new; one that the outbox holds keeps the place it has."""
         last = dict(self._outbox.last)
         given: dict[str, Sequenced] = {}
         placed = []
-        for log, record in items:
-            key = identity(log, record)
+        for request in requests:
+            if request.log is None:
+                continue
+            key = identity(request.log, request.content)
             held = given.get(key) or self._outbox.holds(key)
+            if held is not None and held.event_id == request.instead_of:
+                held = None
             if held is None:
-                last[log] = event_id.following(last[log])
-                given[key] = Sequenced(log, last[log], record)
+                last[request.log] = event_id.following(last[request.log])
+                given[key] = Sequenced(request.log, last[request.log], request.content)
             placed.append((held or given[key], held is None))
         return placed

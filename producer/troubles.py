@@ -12,6 +12,7 @@ from joins import permissions
 from joins.keys import SINKS
 from joins.process_report import Report
 from producer.alerts import WHERE, Trouble
+from producer.outbox_alarm import LEVELS, REDIS_FULL, Backlog
 
 Seen = dict[str, Trouble | None]
 
@@ -79,11 +80,27 @@ def of_sinks(reports: Mapping[str, Report]) -> Seen:
 def of_dead_letters(count: int) -> Seen:
     """Entries that are no valid record and were set aside."""
     wrong = Trouble(
-        f"{replies.count(count, 'entry', 'entries')} of the stream could not be read as a record and were set aside "
-        "(`invitelog status` counts them).",
+        f"{replies.count(count, 'entry', 'entries')} of the stream could not be read as a record and were set aside"
+        ": `invitelog dead-letters list` shows them, `show` why, `requeue` records them once they are right.",
         "No entry of the stream is set aside any more.",
     )
     return {"dead-letters": wrong if count else None}
+
+
+def of_outbox(backlog: Backlog) -> Seen:
+    """What waits for Redis, at each level it reaches, and a server that has no room."""
+    found: Seen = {
+        f"outbox/{level}": Trouble(
+            f"{backlog.sentence[0].upper()}{backlog.sentence[1:]}.",
+            f"The outbox is below {level} % of its limit again.",
+        )
+        if backlog.level == level
+        else None
+        for level in LEVELS
+        if level >= backlog.level  # a lower one is not over while a higher one lasts
+    }
+    full = Trouble(f"{REDIS_FULL[0].upper()}{REDIS_FULL[1:]}.", "The Redis server has room again; the outbox drains.")
+    return found | {"redis-full": full if backlog.redis_full else None}
 
 
 def redis_was_away(seconds: float) -> str:

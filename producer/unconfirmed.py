@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from joins import keys
 from joins.chain import Record, canonical
 from joins.redis_url import Client
+from producer.join_record import received_at
 from producer.staff_registry import Staff
 
 log = logging.getLogger("producer")
@@ -39,6 +40,7 @@ class Unconfirmed:
     confidence: str
     source: str
     method: str
+    received_at: str  # when its event came, by this machine's clock
     staff: dict[str, Staff | None]
 
     def to_json(self) -> bytes:
@@ -53,13 +55,15 @@ _PLAIN = tuple(name for name in Unconfirmed.__dataclass_fields__ if name != "sta
 def of_record(record: Record, staff: dict[str, Staff | None]) -> Unconfirmed:
     """What a join's record leaves to be confirmed."""
     values: dict[str, Any] = {name: record.get(name) for name in _PLAIN}
-    return Unconfirmed(**{**values, "joined_at": record["timestamp"]}, staff=staff)
+    values |= {"joined_at": record["timestamp"], "received_at": received_at(record)}
+    return Unconfirmed(**values, staff=staff)
 
 
 def from_json(text: bytes | str) -> Unconfirmed:
     """The reverse of `to_json`. Raises ValueError, KeyError or TypeError when it is none."""
     values: dict[str, Any] = json.loads(text)
     staff = {code: Staff(*who) if who else None for code, who in values["staff"].items()}
+    values.setdefault("received_at", values["joined_at"])  # kept by a version that did not note it
     return Unconfirmed(**{name: values[name] for name in _PLAIN}, staff=staff)
 
 

@@ -70,4 +70,5 @@ def change(
             "method": join.method,
         },
     }
+    made |= {"evidence": found.evidence} if found.evidence else {}
     return made | {"flags": list(flags)} if flags else made

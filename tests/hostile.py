@@ -47,7 +47,7 @@ def joins(draw: st.DrawFn) -> Record:
         "timestamp": moment,
         "user_id": user,
         "guild_id": guild,
-        "recorded_at": timestamp(draw(st.datetimes().map(lambda value: value.replace(year=2025)))),
+        "recorded_at": timestamp(draw(st.datetimes().map(lambda value: value.replace(year=2024)))),
         "join_id": join_id(guild, user, moment),
         "source": draw(st.sampled_from(SOURCES)),
         "method": draw(texts.filter(bool)),

@@ -27,14 +27,15 @@ def until(holds: Callable[[], object], seconds: float = 20.0, what: str = "it di
 
 
 class Server:
-    """An embedded server of one's own."""
+    """An embedded server of one's own; `options` are settings of the server that differ."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **options: str) -> None:
         self.folder, self.url = folder, embedded.url(folder)
+        self.options = [word for name, value in options.items() for word in (f"--{name}", value)]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.process = subprocess.Popen(embedded.command(self.folder))
+        self.process = subprocess.Popen([*embedded.command(self.folder), *self.options])
         until(lambda: embedded.answers(self.folder), what="the server did not start")
 
     def kill(self) -> None:

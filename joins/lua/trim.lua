@@ -27,11 +27,14 @@ for n, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', 1000)) do
     -- A condemned entry is in no sink: a sink that ends below it lacks nothing.
     if redis.call('HEXISTS', KEYS[4], ARGV[1] .. '/' .. id) == 0 then last_record = id end
     for f = 1, #entry[2], 2 do
-        if entry[2][f] == 'id' then identities[#identities + 1] = entry[2][f + 1] end
+        if entry[2][f] == 'id' then identities[#identities + 1] = {entry[2][f + 1], id} end
     end
 end
 if not cut then return 0 end
-if #identities > 0 then redis.call('HDEL', KEYS[3], unpack(identities)) end
+for _, known in ipairs(identities) do
+    -- Another entry may bear the name of one that is still there.
+    if redis.call('HGET', KEYS[3], known[1]) == known[2] then redis.call('HDEL', KEYS[3], known[1]) end
+end
 if last_record then redis.call('HSET', KEYS[2], ARGV[1], last_record) end
 local ms, seq = string.match(cut, '(%d+)-(%d+)')
 return redis.call('XTRIM', stream, 'MINID', ms .. '-' .. string.format('%d', tonumber(seq) + 1))

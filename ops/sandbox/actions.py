@@ -193,15 +193,16 @@ class Actions:
         source: Source | None = None,
         added_by: int | None = None,
         display_name: str | None = None,
-        bot: bool = False,
+        bot: bool | None = None,
     ) -> Join:
         """Somebody joins: a new user by name, or a known one by id (a rejoin when he was there before).
 
         By `code`, by `vanity`, or by another `source`: "discovery", "hub", "bot" (`added_by` a member), ...
+        `bot` False with source "bot": a person whom an application added by the OAuth2 scope `guilds.join`.
         """
         guild = self.world.guild(guild_id)
         source = "vanity" if vanity else source or ("bot" if bot else "unknown")
-        user = self._user(who, display_name, bot or source == "bot", None)
+        user = self._user(who, display_name, source == "bot" if bot is None else bot, None)
         join, member, invite = self.world.join(
             guild,
             user,
@@ -219,7 +220,7 @@ class Actions:
             self.dispatch("GUILD_MEMBER_ADD", guild_id, data)
         if spent and self.faults.invite_delete_order == "after":
             self._invite_delete(guild_id, spent)
-        if source == "bot":
+        if source == "bot" and user.bot:
             self._audit(guild_id, guild.audit_log[-1])
         # Lets the gateway send while many join in a row.
         await asyncio.sleep(0)

@@ -196,7 +196,7 @@ class World:
             indexed_at=joined_at + index_delay,
         )
         guild.members[user.id] = member
-        if source == "bot":
+        if source == "bot" and user.bot:
             guild.audit_log.append(AuditEntry(self.snowflakes.make(), BOT_ADD, added_by, user.id))
         join = Join(guild.id, user.id, user.username, joined_at, source, code, inviter_id, rejoin, user.bot)
         self.ledger.append(join)

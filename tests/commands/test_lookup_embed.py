@@ -50,6 +50,7 @@ def test_an_entry_that_is_in_doubt_says_so_beside_its_source(logs: Logs) -> None
     [
         ({"method": "no_permission"}, "lacked Manage Server"),
         ({"method": "no_snapshot"}, "no list of the invites"),
+        ({"method": "adopted"}, "the log of the earlier bot names none"),
         ({}, "no invite's count rose"),
     ],
 )
@@ -58,6 +59,13 @@ def test_an_unknown_invite_says_why(logs: Logs, keys: dict[str, Any], why: str) 
     answer = shown(logs)
     assert why in answer["Invite"]
     assert answer["Referring Staff"] == "not known, since the invite is not"
+
+
+def test_what_was_taken_over_from_another_bot_is_said_to_be_its_word(logs: Logs) -> None:
+    logs.join(method="adopted", evidence={"adopted_from": "old_*joins*.json", "line": 1234})
+    source = shown(logs)["Data Source"].splitlines()
+    assert source[0] == lookup_embed.FROM_LOG
+    assert source[1] == f"{lookup_embed.FROM_OTHER_BOT} (old\\_\\*joins\\*.json, line 1,234)"
 
 
 def test_the_vanity_url_has_no_referrer(logs: Logs) -> None:

@@ -67,7 +67,7 @@ def chain(count: int, reason: str = "é\n" * 3) -> list[Record]:
 def torn(before: bytes, after: bytes) -> Iterator[bytes]:
     """The states in which a crash may leave a file on the way from `before` to `after`: at every byte."""
     old = before.ljust(len(after), b"\0")
-    for place in range(*_changed(before, after)):
+    for place in range(*changed(before, after)):
         yield (after[:place] + old[place:])[: max(place, len(before))]
 
 
@@ -78,7 +78,7 @@ def holed(before: bytes, after: bytes) -> Iterator[bytes]:
     it did or did not.
     """
     old = before.ljust(len(after), b"\0")
-    start, end = _changed(before, after)
+    start, end = changed(before, after)
     for low in range(start - start % BLOCK, end, BLOCK):
         high = min(low + BLOCK, len(after))
         for missing in (old[low:high], bytes(high - max(low, start))):
@@ -87,6 +87,7 @@ def holed(before: bytes, after: bytes) -> Iterator[bytes]:
             yield hole + old[high:]
 
 
-def _changed(before: bytes, after: bytes) -> tuple[int, int]:
+def changed(before: bytes, after: bytes) -> tuple[int, int]:
+    """The bytes in which two states differ, up to just after the last that is no space: from, to."""
     same = (place for place, (old, new) in enumerate(zip(before, after, strict=False)) if old != new)
     return next(same, min(len(before), len(after))), len(after.rstrip(b" ")) + 1

@@ -208,7 +208,7 @@ def test_the_first_verdict_binds_all_sinks_and_the_entry_is_kept(feed: Feed, fou
         group.condemn(bad, f"{sink} says so too")
     ((_, letter),) = feed.client.xrange(keys.DEAD_LETTERS)
     assert {key.decode(): value.decode() for key, value in letter.items()} == {
-        "log": "joins", "event_id": "5-0", "reason": "no record", "sink": "csv", "junk": "x",
+        "log": "joins", "event_id": "5-0", "reason": "no record", "sink": "csv", "fields": '["junk","x"]',
     }  # fmt: skip
 
 

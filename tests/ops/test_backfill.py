@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class World:
     """A large guild whose members' invites Discord does not know, and a small one."""
 
     def __init__(self) -> None:
-        self.large = self.small = 0
+        self.large = self.small = self.missed = 0
 
     def prepare(self, discord: SandboxClient) -> None:
         self.small = discord.add_guild("Small")["id"]
@@ -38,7 +39,10 @@ class World:
             add(self.small, f"m{number}", joined_at=joined, source="invite", code="maria", inviter=maria)
         add(self.small, "vera", joined_at="2025-02-01T10:00:00+00:00", source="vanity", code="pipvault")
         add(self.small, "dora", joined_at="2025-02-02T10:00:00+00:00", source="discovery")
+        add(self.small, "added", joined_at="2025-02-02T11:00:00+00:00", source="bot")
         add(self.small, "helper", joined_at="2025-02-03T10:00:00+00:00", bot=True)
+        self.missed = discord.add_guild("Missed")["id"]
+        discord.add_member(self.missed, "during", joined_at=datetime.now(UTC).isoformat())
         self.large = discord.add_guild("Large")["id"]
         discord.call("add_members", self.large, LARGE)
 
@@ -98,7 +102,7 @@ def records(running: Pipeline, guild: int, count: int) -> dict[str, dict[str, An
 def test_a_dry_run_counts_and_records_nobody(running: Pipeline, world: World) -> None:
     code, said = backfill(running, "--guild", str(world.small), "--dry-run")
     assert code == 0
-    assert "of 9 members 8 would be recorded" in said
+    assert "of 10 members 9 would be recorded" in said
     assert "invite 3" in said
     assert running.client.xlen(keys.stream(JOINS)) == 0
 
@@ -107,13 +111,14 @@ def test_members_are_recorded_as_history_with_source_code_inviter_and_time(runni
     running.discord.limit(r"members-search", 0.2, count=2)
     code, said = backfill(running, "--guild", str(world.small))
     assert code == 0, said
-    found = records(running, world.small, 8)
+    found = records(running, world.small, 9)
     first = found["m0"]
     assert (first["method"], first["confidence"], first["invite_code"]) == ("member_search", "exact", "maria")
     assert (first["timestamp"], first["inviter_id"]) == ("2025-01-01T10:00:00.500000", found["maria"]["user_id"])
     assert "backfilled" in first["flags"]
     assert (found["vera"]["source"], found["vera"]["invite_code"]) == ("vanity", "pipvault")
     assert (found["dora"]["source"], found["dora"]["invite_code"]) == ("discovery", None)
+    assert (found["added"]["source"], found["added"]["evidence"]) == ("integration", {"added_by_application": True})
     assert (found["helper"]["source"], found["helper"]["invite_code"]) == ("bot", None)
     assert found["maria"]["confidence"] == "unknown", "Discord does not say how she came in"
 
@@ -122,8 +127,8 @@ def test_nobody_is_recorded_twice(running: Pipeline, world: World) -> None:
     until(lambda: running.backlogs() == dict.fromkeys(keys.SINKS, 0), "every copy has them")
     running.client.delete(keys.PUBLISHED)  # the stream reaches back only so far; then the database tells
     code, said = backfill(running, "--guild", str(world.small))
-    assert (code, "of 9 members 0 were handed" in said) == (0, True), said
-    records(running, world.small, 8)
+    assert (code, "of 10 members 0 were handed" in said) == (0, True), said
+    records(running, world.small, 9)
 
 
 def test_without_member_search_it_says_so_and_records_times_alone_when_asked(running: Pipeline, world: World) -> None:
@@ -168,7 +173,7 @@ def test_live_joins_are_recorded_beside_it_by_the_producer_alone(running: Pipeli
     running.discord.join(world.small, "john", code=code)
     said = backfill(running, "--guild", str(world.small))[1]
     assert "0 were handed" in said
-    john = records(running, world.small, 9)["john"]
+    john = records(running, world.small, 10)["john"]
     assert (john["method"], john["uses_after"]) == ("invite_difference", 1)
 
 
@@ -178,6 +183,12 @@ def test_without_a_producer_it_refuses_with_a_sentence(running: Pipeline, world:
     code, said = backfill(running, "--guild", str(world.small))
     assert code == 1
     assert "no producer is running" in said
+    running.client.hset(keys.LISTENED, str(world.missed), "2020-01-01T00:00:00.000000")  # before the bot was added
+    said = backfill(running, "--guild", str(world.missed), "--dry-run")[1]
+    assert "of 3 members 1 would be recorded" in said, "the owner, who was there before the bot"
+    assert "Missed: 1 joined after 20" in said
+    assert "left to the producer" in said
+    assert "Missed: 1 have a record already, or are the bot" in said
     running.start("producer")
 
 

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ class Discord:
 
     def __init__(self) -> None:
         self.flags = 1 << 15
+        self.ahead: float | None = 0  # seconds of its clock; None: its answers bear no date
         self.search: tuple[int, Any] = 200, {"members": []}
         self.guilds = [{"id": "1", "name": "PipVault", "permissions": EVERY_PERMISSION}]
         discord = self
@@ -51,6 +54,13 @@ class Discord:
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return formatdate(time.time() + (discord.ahead or 0), usegmt=True)
+
+            def send_header(self, keyword: str, value: str) -> None:
+                if keyword != "Date" or discord.ahead is not None:
+                    super().send_header(keyword, value)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -108,8 +118,28 @@ def states(findings: Iterator[Finding]) -> list[tuple[str, str]]:
 
 def test_a_bot_with_all_it_needs_is_well(configured: Callable[..., Settings]) -> None:
     found = list(check_discord(configured()))
-    assert [finding.state for finding in found] == [OK, OK, OK, OK]
+    assert [finding.state for finding in found] == [OK, OK, OK, OK, OK]
     assert "InviteBot" in found[0].detail
+
+
+@pytest.mark.parametrize(
+    ("ahead", "state", "said"),
+    [
+        (30, OK, "within 60 s"),
+        (-30, OK, "within 60 s"),
+        (3600, FAIL, "s behind Discord's: times in the logs would be wrong"),
+        (-3600, FAIL, "s ahead of Discord's: times in the logs would be wrong"),
+        (None, WARN, "bears no date"),
+    ],
+)
+def test_a_clock_that_is_off_is_a_fault_with_its_remedy(
+    configured: Callable[..., Settings], discord: Discord, ahead: float | None, state: str, said: str
+) -> None:
+    discord.ahead = ahead
+    (finding,) = (one for one in check_discord(configured()) if one.what == "clock")
+    assert finding.state == state
+    assert said in finding.detail
+    assert ("NTP" in (finding.remedy or "")) == (state != OK)
 
 
 @pytest.mark.parametrize(

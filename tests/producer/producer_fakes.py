@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from joins.chain import Record, seal
-from joins.errors import FetchFailed
+from joins.errors import FetchFailed, SearchUnavailable
 from joins.records import CHANGES, join_id, normal, timestamp
+from producer.found import Found
 from producer.looking import Pace
 from producer.payloads import Arrival
 from producer.snapshot import Invite, Snapshot, Vanity
@@ -52,14 +53,18 @@ class FakeRecorder:
         self.records.setdefault(record["join_id"], normal(log, seal(normal(log, record))))
         return f"{len(self.records)}-0"
 
-    async def staff_of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:
+    @property
+    def registry(self) -> FakeRecorder:
+        return self
+
+    def of_code(self, guild_id: str, code: str, at: str | None = None) -> Staff | None:
         if at and code in self.undated:
             raise AssignmentUnknown(code)
         if at and self.assigned_at.get(code, "") > at:
             return None
         return self.assigned.get(code)
 
-    async def staff_name(self, guild_id: str, staff_id: str) -> str | None:
+    def name(self, guild_id: str, staff_id: str) -> str | None:
         return None
 
     async def wait_for(self, count: int, seconds: float = 10.0) -> list[Record]:
@@ -109,6 +114,16 @@ class FakeInvites:
             during, self.during = self.during, None
             during()
         return Snapshot(taken_at, shown if self.permitted else {}, self.vanity, self.permitted, audited=self.audited)
+
+
+class NoSearch:
+    """A guild that grants none."""
+
+    async def joined_between(
+        self, guild_id: str, after: datetime, before: datetime, patience: float = 0.0
+    ) -> AsyncIterator[Found]:
+        raise SearchUnavailable("refused", 3600.0)
+        yield
 
 
 def arrival(name: str, user_id: int, **more: Any) -> Arrival:

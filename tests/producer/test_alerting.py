@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,6 +20,7 @@ from joins.redis_url import Client
 from producer import evidence, troubles
 from producer.alerting import Alerting, Rhythm
 from producer.member_search import SearchState
+from producer.outbox_alarm import Backlog
 
 QUICK = Rhythm(every=0.05, refused=0.3)
 ALL = ["MANAGE_GUILD", "MANAGE_CHANNELS", "VIEW_AUDIT_LOG", "VIEW_CHANNEL", "SEND_MESSAGES"]
@@ -34,10 +35,12 @@ class Channel:
         self.search = SearchState("untried")
 
     @contextlib.asynccontextmanager
-    async def alerting(self, channel_id: int | None = None) -> AsyncIterator[None]:
+    async def alerting(
+        self, channel_id: int | None = None, backlog: Callable[[], Backlog] | None = None
+    ) -> AsyncIterator[None]:
         await self.community.client.wait_until_ready()
         made = Alerting(
-            self.community.client, self.redis, str(channel_id or self.id), lambda guild_id: self.search, QUICK
+            self.community.client, self.redis, str(channel_id or self.id), lambda guild_id: self.search, QUICK, backlog
         )
         running = asyncio.create_task(made.run())
         try:
@@ -200,3 +203,16 @@ async def test_redis_away_is_told_when_it_is_back(
         redis_client.delete(keys.DEAD_LETTERS)
         await channel.says("✅ Redis answers again")
     assert len(channel.lines) == 1
+
+
+async def test_an_outbox_that_fills_is_said_while_redis_is_away_too(channel: Channel, redis_client: Client) -> None:
+    waiting = Backlog(0, 100)
+    async with channel.alerting(backlog=lambda: waiting):
+        await asyncio.sleep(0.3)
+        redis_client.set(keys.DEAD_LETTERS, "no stream")  # every question about it is an error now
+        waiting = Backlog(90, 100, redis_full=True)
+        await channel.says("⚠️ The outbox has reached 90 % of its limit: 90 records wait for Redis")
+        await channel.says("⚠️ The Redis server is full")
+        redis_client.delete(keys.DEAD_LETTERS)
+        waiting = Backlog(0, 100)
+        await channel.says("✅ The outbox is below 90 % of its limit again.")

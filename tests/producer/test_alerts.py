@@ -5,6 +5,7 @@ from __future__ import annotations
 from joins.process_report import Report
 from producer import troubles
 from producer.alerts import AGAIN, ROOM, WHERE, Known, Seen, Trouble, decide, restarted
+from producer.outbox_alarm import Backlog
 
 BAD = Trouble("it broke", "it works")
 SLOW = Trouble("it broke", "it works", patience=60)
@@ -186,3 +187,33 @@ def test_dead_letters_are_counted() -> None:
     assert found
     assert found.begun.startswith("2 entries of the stream")
     assert troubles.of_dead_letters(0) == {"dead-letters": None}
+
+
+def test_each_level_of_the_outbox_is_said_once_and_a_full_server_beside_it() -> None:
+    memory: dict[str, Known] = {}
+    said = []
+    for records, full in (
+        (49, False),
+        (50, True),
+        (89, True),
+        (90, True),
+        (120, True),
+        (95, True),
+        (60, False),
+        (0, False),
+    ):
+        seen = troubles.of_outbox(Backlog(records, 100, redis_full=full))
+        memory, lines = decide(memory, seen, 0)
+        said.append(lines)
+    assert said[0] == []
+    assert said[1][0].startswith("⚠️ The outbox has reached 50 % of its limit: 50 records wait")
+    assert said[1][1].startswith("⚠️ The Redis server is full")
+    assert said[2] == []
+    assert [line.partition(":")[0] for line in said[3]] == ["⚠️ The outbox has reached 90 % of its limit"]
+    assert [line.partition(":")[0] for line in said[4]] == ["⚠️ The outbox is over its limit"]
+    assert "nothing is dropped" in said[4][0]
+    assert said[5] == ["✅ The outbox is below 100 % of its limit again."]
+    assert said[6] == [
+        "✅ The outbox is below 90 % of its limit again.", "✅ The Redis server has room again; the outbox drains.",
+    ]  # fmt: skip
+    assert said[7] == ["✅ The outbox is below 50 % of its limit again."]

@@ -97,6 +97,20 @@ async def test_a_wrong_exact_join_is_corrected_and_said(
     ]
 
 
+async def test_a_person_whom_an_application_added_is_settled_as_that_and_credits_nobody(
+    community: Community, confirming: Confirming
+) -> None:
+    await community.sandbox.join(community.guild_id, "john", source="bot", bot=False, added_by=community.maria)
+    (change,) = await community.recorder.changes_of(1)
+    assert (change["change"], change["source"], change["confidence"]) == (
+        "attribution_corrected",
+        "integration",
+        "exact",
+    )
+    assert (change["invite_code"], change["staff_id"]) == (None, None)
+    assert change["evidence"] == {"added_by_application": True}
+
+
 async def test_a_guild_that_is_being_indexed_is_waited_for(community: Community, confirming: Confirming) -> None:
     community.sandbox.faults.set(member_search="indexing", indexing_retry_after=0.1)
     await community.sandbox.join(community.guild_id, "john", code="maria")
@@ -178,10 +192,12 @@ async def test_a_member_who_leaves_is_asked_for_at_once_and_then_given_up(
     assert any("the member left before" in record.message for record in caplog.records)
 
 
-async def test_bots_and_what_member_search_has_said_are_not_asked_for(confirming: Confirming) -> None:
+async def test_bots_history_and_what_member_search_has_said_are_not_asked_for(confirming: Confirming) -> None:
     record = {"join_id": "a", "invite_code": None, "candidates": [], "source": "invite", "method": "member_search"}
     await confirming.now.recorded(record)
     await confirming.now.recorded({**record, "source": "bot", "method": "oauth2"})
+    for flag in ("adopted", "backfilled"):
+        await confirming.now.recorded({**record, "method": flag, "flags": [flag]})
     assert confirming.now.waiting == 0
 
 

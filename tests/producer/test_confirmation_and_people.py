@@ -12,7 +12,7 @@ from confirming_process import Confirming
 
 from joins.errors import SinkUnavailable
 from joins.records import timestamp
-from producer import referral
+from producer.found import Found
 from producer.staff_registry import Staff
 
 
@@ -68,22 +68,22 @@ async def test_a_person_waits_for_what_is_being_settled_so_that_his_word_is_the_
 async def test_what_a_person_decides_between_the_answer_and_its_record_is_not_settled(
     community: Community, confirming: Confirming, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answered, go_on = asyncio.Event(), asyncio.Event()
-    credited = referral.credited
+    search, deciding = confirming.search.by_ids, list[asyncio.Task[None]]()
 
-    async def slowly(*given: Any) -> Staff | None:
-        answered.set()
-        await go_on.wait()
-        return await credited(*given)
+    async def decide() -> None:
+        async with confirming.now.deciding(next(iter(community.recorder.records))):
+            await asyncio.sleep(0.1)
 
-    monkeypatch.setattr(referral, "credited", slowly)
+    async def answered(*given: Any) -> dict[str, Found]:
+        found = await search(*given)
+        deciding.append(asyncio.create_task(decide()))  # it begins before what was found is judged
+        return found
+
+    monkeypatch.setattr(confirming.search, "by_ids", answered)
     await community.sandbox.join(community.guild_id, "john", code="maria")
-    join = await community.recorder.of("john")
-    await answered.wait()
-    async with confirming.now.deciding(join["join_id"]):
-        go_on.set()
-        await asyncio.sleep(0.1)
+    await community.recorder.of("john")
     await confirming.settled()
+    assert len(deciding) == 1
     assert not community.recorder.changes
 
 

@@ -99,6 +99,7 @@ def test_joins_that_were_judged_with_it_already_or_used_no_invite_claim_nothing(
     publish(redis_client, "1761921060000-0", join(2, source="bot"))
     publish(redis_client, "1761921060001-0", join(3, flags=["backfilled"]))
     publish(redis_client, "1761921060002-0", join(4, guild_id="9"))
+    publish(redis_client, "1761921060003-0", join(5, flags=["adopted", "ambiguous_local_time"]))
     evidence = load(redis_client)
     assert evidence is not None
     assert evidence.debtors == ()

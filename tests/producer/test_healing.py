@@ -15,7 +15,7 @@ from processes import Server
 
 from consumers.delivery import Delivery
 from consumers.json_log import JsonLog
-from joins import keys
+from joins import dead_letters, event_id, keys
 from joins.chain import Record, canonical, seal
 from joins.copies.file_copy import json_copy
 from joins.errors import InvalidRecord
@@ -25,6 +25,7 @@ from joins.redis_url import Client, connect
 from joins.settings import Settings
 from producer import healing, publishing, recorder
 from producer.healing import relearn_staff
+from producer.outbox import Outbox
 from producer.recorder import Recorder
 from producer.staff_registry import Staff
 
@@ -278,10 +279,11 @@ async def test_the_inbox_takes_records_of_other_processes_and_keeps_what_is_none
         await until(lambda: redis_client.llen(keys.INBOX) == 0)
         await until(lambda: len(stream(redis_client)) == 2)
     assert [identity for _, identity in stream(redis_client)] == [join(0)["join_id"], join(1)["join_id"]]
-    assert sorted(redis_client.lrange(keys.INBOX_REFUSED, 0, -1)) == sorted(bad)
     deliver(redis_client, tmp_path)
     assert len(logged(tmp_path)) == 2
-    assert redis_client.xlen(keys.DEAD_LETTERS) == 0
+    refused = list(dead_letters.letters(redis_client))
+    assert [letter.payload for letter in refused] == bad
+    assert all(letter.reason for letter in refused)
 
 
 async def test_the_staff_registry_survives_a_restart_and_a_server_that_forgot(
@@ -295,14 +297,43 @@ async def test_the_staff_registry_survives_a_restart_and_a_server_that_forgot(
         await made.record(CHANGES, staff_set(3, "7", "Maria B."))
         await made.record(CHANGES, change(4, "staff_retired", staff_id="8"))
         await until(lambda: len(stream(redis_client, CHANGES)) == 5)
-        known = await made.staff_of_code(GUILD, "abc"), await made.staff_name(GUILD, "8")
+        known = made.registry.of_code(GUILD, "abc"), made.registry.name(GUILD, "8")
     assert known == (Staff("7", "Maria B."), None)
     for forget in (False, True):
         if forget:
             redis_client.flushall()
         async with recording(server_url, tmp_path) as made:
-            assert (await made.staff_of_code(GUILD, "abc"), await made.staff_name(GUILD, "8")) == known
-            assert await made.staff_of_code("9", "abc") is None
+            assert (made.registry.of_code(GUILD, "abc"), made.registry.name(GUILD, "8")) == known
+            assert made.registry.of_code("9", "abc") is None
+
+
+async def test_what_a_crash_left_unpublished_about_staff_counts_from_the_start_on(
+    server_url: str, redis_client: Client, tmp_path: Path
+) -> None:
+    async with recording(server_url, tmp_path) as made:
+        for item in (staff_set(0, "7", "old"), staff_set(1, "8", "other")):
+            await made.record(CHANGES, item)
+        await until(lambda: len(stream(redis_client, CHANGES)) == 2)
+    left = [staff_set(2, "7", "new"), code_assigned(3, "abc", "7"), staff_set(4, "7", "newest")]
+    outbox = Outbox(tmp_path / "outbox" / "outbox.jsonl")
+    for item in left:
+        outbox.add_records([Sequenced(CHANGES, event_id.following(outbox.last[CHANGES]), seal(item))])
+    outbox.close()
+    async with recording(server_url, tmp_path) as made:
+        assert made.registry.of_code(GUILD, "abc") == Staff("7", "newest")
+        assert made.registry.of_code(GUILD, "abc", left[0]["recorded_at"]) is None
+        assert made.registry.name(GUILD, "8") == "other"
+
+
+async def test_a_name_that_another_producer_published_since_is_not_undone_by_what_the_outbox_keeps(
+    server_url: str, redis_client: Client, tmp_path: Path
+) -> None:
+    for folder, item in (("a", staff_set(0, "7", "old")), ("b", staff_set(1, "7", "new"))):
+        async with recording(server_url, tmp_path / folder) as made:
+            await made.record(CHANGES, item)
+    assert len(stream(redis_client, CHANGES)) == 2
+    async with recording(server_url, tmp_path / "a") as made:
+        assert made.registry.name(GUILD, "7") == "new"
 
 
 def test_staff_is_learnt_again_from_the_log_and_from_what_the_log_lacks(redis_client: Client, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ from factories import GUILD, Feed, batch, join
 
 from consumers.json_log import JsonLog
 from consumers.sqlite_database import SqliteDatabase
+from joins import keys
 from joins.chain import Record
+from joins.errors import SinkUnavailable
+from joins.log_files import json_path
 from joins.records import JOINS
 from joins.redis_url import Client
 from producer import known_joins
@@ -76,3 +80,34 @@ async def test_a_join_that_is_in_the_stream_alone_is_had(tmp_path: Path, redis_c
     (published,) = Feed(redis_client).publish(1)
     assert await KnownJoins(tmp_path, redis_client).has(published.record["join_id"])
     assert not await KnownJoins(tmp_path).has(published.record["join_id"])
+
+
+@pytest.mark.parametrize("sinks", [(JsonLog,), (SqliteDatabase,)])
+async def test_while_no_copy_reaches_what_the_stream_dropped_nobody_can_tell(
+    tmp_path: Path, redis_client: Client, sinks: tuple[type[JsonLog] | type[SqliteDatabase], ...]
+) -> None:
+    records = batch(JOINS, 0, 3)
+    known = KnownJoins(tmp_path, redis_client)
+    redis_client.hset(keys.TRIMMED, JOINS, records[1]["event_id"])
+    write(tmp_path, records[:1], sinks)
+    assert await known.has(records[0]["join_id"])
+    with pytest.raises(SinkUnavailable, match="cannot be told"):
+        await known.has(records[1]["join_id"])
+    write(tmp_path, records[1:2], sinks)
+    assert await known.has(records[1]["join_id"])
+    assert not await known.has(records[2]["join_id"])
+
+
+async def test_a_torn_log_beside_a_whole_database_is_said_once(
+    tmp_path: Path, redis_client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = batch(JOINS, 0, 3)
+    redis_client.hset(keys.TRIMMED, JOINS, records[1]["event_id"])
+    write(tmp_path, records[:2], (SqliteDatabase,))
+    write(tmp_path, records, (JsonLog,))
+    path = json_path(tmp_path, JOINS)
+    os.truncate(path, path.read_bytes().rindex(b'"guild_id"'))
+    known = KnownJoins(tmp_path, redis_client)
+    assert [await known.has(record["join_id"]) for record in records] == [True, True, False]
+    assert not await known.has("0" * 32)
+    assert caplog.text.count("cannot be searched") == 1

@@ -167,12 +167,25 @@ def test_a_source_without_a_code_settles_only_where_none_is_needed() -> None:
         return one.source, one.settles
 
     assert [settles(number, None) for number in range(10)] == [
-        ("unknown", False), ("bot", True), ("integration", True), ("discovery", True), ("hub", True),
+        ("unknown", False), ("integration", True), ("integration", True), ("discovery", True), ("hub", True),
         ("invite", False), ("vanity", False), ("manual_verification", True), ("linked_lobby", True),
         ("unknown", False),
     ]  # fmt: skip
     assert settles(0, "maria") == settles(9, "maria") == ("invite", True)
     assert settles(7, "maria") == ("manual_verification", True)
+
+
+def test_a_person_whom_an_application_added_is_no_bot() -> None:
+    def told(number: int, **user: Any) -> tuple[str, bool, dict[str, Any]]:
+        member = ENTRY["member"] | {"user": {"id": "7", **user}}
+        entry = ENTRY | {"member": member, "join_source_type": number, "source_invite_code": None}
+        (one,) = found.page({"members": [entry]})
+        return one.source, one.settles, one.evidence
+
+    added = {"added_by_application": True}
+    assert told(1) == told(1, bot=False) == ("integration", True, added)
+    assert told(1, bot=True) == ("bot", True, {})
+    assert told(2) == told(2, bot=True) == ("integration", True, {})
 
 
 @pytest.mark.parametrize(

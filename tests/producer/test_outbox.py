@@ -226,12 +226,22 @@ def test_a_full_disk_changes_nothing_and_it_goes_on_once_there_is_room(tmp_path:
     assert not list(tmp_path.glob("*.damaged-*"))
 
 
-def test_a_closed_outbox_takes_nothing_and_harms_no_file_opened_since(tmp_path: Path) -> None:
+def test_a_closed_outbox_takes_nothing_and_harms_no_file_opened_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     box = opened(tmp_path)
     box.close()
     other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
     with pytest.raises(SinkUnavailable):
         box.add_arrivals([arrival(0)])
+    before = (tmp_path / "outbox.jsonl").stat().st_ino
+    monkeypatch.setattr(outbox_module, "COMPACT_BYTES", 0)
+    box.compact()
+    assert (tmp_path / "outbox.jsonl").stat().st_ino == before
+    monkeypatch.setattr(outbox_module, "IN_MEMORY", 0)
+    with pytest.raises(SinkUnavailable):
+        box.add_records(sequenced(JOINS, 0, 1))
+    assert not list(tmp_path.glob("overflow-*"))
     box.close()
     assert os.fstat(other).st_size == 0
     os.close(other)

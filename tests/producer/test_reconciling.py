@@ -89,8 +89,11 @@ async def test_member_search_tells_the_true_code_of_each_and_who_came_by_none(bo
     await bot.sandbox.join(guild_of(bot), "one", code="maria")
     await bot.sandbox.join(guild_of(bot), "two", code="travis")
     await bot.sandbox.join(guild_of(bot), "dora", source=DISCOVERY)
+    await bot.sandbox.join(guild_of(bot), "added", source="bot", bot=False)
     await bot.start()
-    records = await bot.records(3)
+    records = await bot.records(4)
+    assert (records["added"]["source"], *shown(records["added"])) == ("integration", "member_search", "exact", None)
+    assert records["added"]["evidence"] == {"added_by_application": True}
     assert shown(records["one"]) == ("member_search", "exact", "maria")
     assert shown(records["two"]) == ("member_search", "exact", "travis")
     assert (records["dora"]["source"], *shown(records["dora"])) == (DISCOVERY, "member_search", "exact", None)

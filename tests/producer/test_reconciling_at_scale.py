@@ -9,11 +9,9 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from producer_fakes import GUILD, QUICK, FakeInvites, FakeRecorder
+from producer_fakes import GUILD, QUICK, FakeInvites, FakeRecorder, NoSearch
 
-from joins.errors import SearchUnavailable
 from joins.redis_url import Client
-from producer.found import Found
 from producer.guild_workers import GuildWorkers
 from producer.known_joins import KnownJoins
 from producer.listened import Listened
@@ -40,16 +38,6 @@ class Crowd:
 
     async def one(self, guild_id: str, user_id: str) -> Mapping[str, Any] | None:
         raise AssertionError("nobody is asked for alone without member search")
-
-
-class NoSearch:
-    """A guild that grants none."""
-
-    async def joined_between(
-        self, guild_id: str, after: datetime, before: datetime, patience: float = 0.0
-    ) -> AsyncIterator[Found]:
-        raise SearchUnavailable("refused", 3600.0)
-        yield
 
 
 async def test_a_large_guild_is_read_in_flat_memory_and_the_few_are_found(redis_client: Client) -> None:
