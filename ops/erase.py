@@ -19,10 +19,10 @@ from uuid import uuid4
 import click
 from redis.exceptions import RedisError
 
-from joins import keys, process_report
+from joins import inbox, keys, process_report
 from joins import settings as settings_module
 from joins.array_reader import ArrayReader
-from joins.chain import Record, canonical
+from joins.chain import Record
 from joins.copies import finding
 from joins.erasure import KIND, Erasure
 from joins.errors import InviteLogError, ServerUnreachable, SettingsError
@@ -139,7 +139,7 @@ def _give(client: Client, user_id: str, guilds: list[str]) -> list[Erasure]:
     ]
     fields = [f"{guild}/{user_id}" for guild in guilds]
     before = client.hmget(keys.ERASED, fields)
-    client.rpush(keys.INBOX, *(canonical({"log": CHANGES, "record": change}) for change in changes))
+    client.rpush(keys.INBOX, *(inbox.item(CHANGES, change) for change in changes))
     until = time.monotonic() + PUBLISHING_SECONDS
     while True:
         places = client.hmget(keys.ERASED, fields)

@@ -13,7 +13,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from joins import event_id, keys
+from joins import dead_letters, event_id, keys
 from joins.erasure import Erasure
 from joins.publish import Publisher
 from joins.records import LOGS
@@ -34,6 +34,10 @@ class Forgetting:
         self._known = -1  # how many orders there were at the last look
         self._cut: dict[str, str] = {}  # log -> id up to which its stream is known to hold nothing
 
+    def healed(self) -> None:
+        """The streams were given back records: what was known of them no longer holds."""
+        self._cut.clear()
+
     def look(self) -> None:
         """Obeys what is new. Raises SinkUnavailable, redis errors."""
         if not self._client.exists(keys.ERASED):
@@ -48,27 +52,45 @@ class Forgetting:
 
     def _obey(self, orders: list[Erasure]) -> bool:
         """Whether the outbox could let go of the names already: what waits on disk alone is published first."""
-        if not self._outbox.erase(orders):
-            return False
+        with self._outbox.lock:
+            if not self._outbox.erase(orders):
+                return False
         for order in orders:
             forget_staff_name(self._client, f"{order.guild_id}/{order.user_id}")
         for field, value in self._client.hgetall(keys.UNCONFIRMED).items():
             if any(needle.decode() in text(value) for needle in needles(orders)):
                 self._client.hset(keys.UNCONFIRMED, text(field), _scrubbed_text(text(value), orders))
         self._dead_letters(orders)
+        self._proposals(orders)
         return True
 
     def _dead_letters(self, orders: list[Erasure]) -> None:
-        """A dead letter cannot be read as a record, so one that names the person loses its payload as a whole."""
+        """A dead letter cannot be read as a record, so one that names the person loses what it held as a whole.
+
+        A letter without it takes its place, and the note that its record was handed over again.
+        """
         untyped: Any = self._client
-        for entry, fields in untyped.xrange(keys.DEAD_LETTERS):
-            payload = fields.get(b"r", b"")
-            if any(needle in payload for needle in needles(orders)):
-                self._client.xadd(keys.DEAD_LETTERS, {**fields, b"r": b"", b"reason": b"erased", b"was": entry})
-                self._client.xdel(keys.DEAD_LETTERS, entry)
-        for item in untyped.lrange(keys.INBOX_REFUSED, 0, -1):
-            if any(needle in item for needle in needles(orders)):
-                self._client.lrem(keys.INBOX_REFUSED, 1, item)
+        after = "-"
+        while page := untyped.xrange(keys.DEAD_LETTERS, after, "+", count=dead_letters.PAGE):
+            after = b"(" + page[-1][0]
+            for entry, fields in page:
+                if any(needle in value for needle in needles(orders) for value in fields.values()):
+                    noted = self._client.hget(keys.REQUEUED, text(entry))
+                    with self._client.pipeline() as pipeline:
+                        kept = {**fields, b"fields": b"[]", b"reason": b"erased on request", b"was": entry}
+                        pipeline.xadd(keys.DEAD_LETTERS, kept)
+                        pipeline.xdel(keys.DEAD_LETTERS, entry)
+                        pipeline.hdel(keys.REQUEUED, text(entry))
+                        added = text(pipeline.execute()[0])
+                    if noted is not None:
+                        self._client.hset(keys.REQUEUED, added, noted)
+
+    def _proposals(self, orders: list[Erasure]) -> None:
+        """What waits for a second person holds the names of three: it has to be proposed again."""
+        for name in self._client.scan_iter(keys.proposal("*"), count=1000):
+            held = self._client.get(name)
+            if held is not None and any(needle in held for needle in needles(orders)):
+                self._client.delete(name)
 
     def _cut_streams(self, upto: str) -> None:
         cut = 0

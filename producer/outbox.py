@@ -13,14 +13,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from joins import durable, event_id
+from joins.erasure import Erasure, Erasures
 from joins.errors import SinkUnavailable
 from joins.publish import Sequenced
 from joins.records import LOGS, identity
+from joins.scrubbing import scrubbed
 from producer.checked_lines import Item, lines, of_record, read, to_record
 from producer.overflow import Overflow, Place
 
@@ -141,7 +143,21 @@ class Outbox:
             held = [*(record for _, record in self.kept.values()), *self.waiting.values()]
             return itertools.chain(held, self._overflow.records())
 
-    def compact(self) -> None:
+    def erase(self, erasures: Sequence[Erasure]) -> bool:
+        """Takes names out of all records held, and out of the file; False while some stand in the overflow.
+
+        What waits there alone is published soon, and can be erased then.
+        """
+        self.compact()
+        if self._overflow.exists:
+            return False
+        rule = Erasures(erasures)
+        self.kept = {key: (when, _without(record, rule)) for key, (when, record) in self.kept.items()}
+        self.waiting = {key: _without(record, rule) for key, record in self.waiting.items()}
+        self.compact(at_once=True)
+        return True
+
+    def compact(self, at_once: bool = False) -> None:
         """Lets go of what is old, and rewrites the file with what is still needed when it has grown enough.
 
         The overflow is removed once all of it was read: what is still needed of it stands in the file then.
@@ -152,7 +168,7 @@ class Outbox:
         read_up = self._overflow.exists and not self._overflow.unread
         if not self._overflow.exists:
             self._void.clear()
-        if not read_up and self._size - self._compact_at < max(COMPACT_BYTES, self._compact_at):
+        if not (at_once or read_up) and self._size - self._compact_at < max(COMPACT_BYTES, self._compact_at):
             return
         apart = {} if read_up else self._at  # these are safe where they are
         place: Place = self._overflow.place
@@ -326,3 +342,11 @@ class Outbox:
             if self._at.pop(key, None) is None:
                 return
         self._void.add((log, event))
+
+
+def _without(item: Sequenced, rule: Erasures) -> Sequenced:
+    """The record without the names that are to be gone."""
+    new = scrubbed({**item.record, "event_id": item.event_id}, rule)
+    if new is None:
+        return item
+    return Sequenced(item.log, item.event_id, {key: value for key, value in new.items() if key != "event_id"})

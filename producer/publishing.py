@@ -36,6 +36,7 @@ from joins.redis_url import Client
 from joins.scripts import script, text
 from joins.settings import Settings
 from producer import healing
+from producer.forgetting import Forgetting
 from producer.outbox import Arrival, Outbox
 from producer.outbox_alarm import REDIS_FULL, Backlog
 from producer.sequencer import Request, Sequencer
@@ -58,6 +59,7 @@ class Publishing:
         self.sequencer = Sequencer(outbox, self.registry, self._wake_up)
         self.details: Callable[[], dict[str, Any]] = dict
         self._wake, self._stopping = threading.Event(), threading.Event()
+        self._forgetting = Forgetting(client, self._publisher, outbox)
         self._announced: set[str] = set()  # arrivals that Redis has
         self._renewed = self._cleaned = 0.0
         self._trouble: tuple[str, float] | None = None
@@ -228,6 +230,7 @@ class Publishing:
     def _heal(self) -> None:
         healing.heal(self._client, self._publisher, self._outbox, self._settings, self._lease)
         self._announced.clear()
+        self._forgetting.healed()
 
     def _try_to_heal(self, found: StreamForgot) -> float:
         """Seconds to wait before the next try."""
@@ -262,6 +265,8 @@ class Publishing:
                 self._lease.renew()
         with self._outbox.lock, contextlib.suppress(SinkUnavailable):  # the file can become smaller later
             self._outbox.compact()
+        with contextlib.suppress(SinkUnavailable):
+            self._forgetting.look()
 
     def _publish(self) -> None:
         until = time.monotonic() + RENEW_EVERY
