@@ -148,6 +148,7 @@ class Outbox:
 
         What waits there alone is published soon, and can be erased then.
         """
+        self.take_up()
         self.compact()
         if self._overflow.exists:
             return False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
 import pytest
 from factories import event, of, sequenced
 
+from joins.chain import link
+from joins.erasure import Erasure
 from joins.errors import SinkUnavailable
 from joins.publish import Sequenced
 from joins.records import CHANGES, JOINS, LOGS, identity
@@ -284,3 +287,26 @@ def test_a_record_that_stands_for_a_condemned_one_takes_its_place_when_it_is_pub
     box.mark_published([again])
     assert [kept for _, kept in box.kept.values()] == [again]
     box.close()
+
+
+def test_names_go_once_nothing_waits_on_disk_alone_and_hashes_stay(tmp_path: Path) -> None:
+    box = opened(tmp_path)
+    items = [Sequenced(JOINS, event(number), of(JOINS, number, username=f"quux{number:03}")) for number in range(60)]
+    box.add_records(items)
+    person = items[57].record
+    order = Erasure(person["guild_id"], person["user_id"], event(1000))
+    assert not box.erase([order]), "some wait where they cannot be altered"
+    assert holding(tmp_path, "quux057")
+    tries = itertools.takewhile(lambda _: not box.erase([order]), range(30))
+    assert sum(len(publish(box, 2)) for _ in tries) < 57, "at the latest when it is the next"
+    assert not holding(tmp_path, "quux057")
+    assert holding(tmp_path, "quux058")
+    box.close()
+    held = {item.event_id: item.record for item in opened(tmp_path).records()}
+    assert held[event(57)]["username"] is None
+    assert held[event(58)] == items[58].record
+    assert link("0" * 64, held[event(57)]) == link("0" * 64, person)
+
+
+def holding(folder: Path, name: str) -> bool:
+    return any(name.encode() in path.read_bytes() for path in folder.iterdir())
