@@ -153,7 +153,7 @@ class Stage:
             and not any(sink.backlog for sink in overview.sinks.values())
             and set(overview.heads.values()) == {EQUAL}
             and overview.producer is not None
-            and not any(overview.producer.details.values())
+            and not any(overview.producer.details.get(what) for what in ("arrivals", "outbox", "unconfirmed"))
         )
 
     def reports(self) -> list[str]:

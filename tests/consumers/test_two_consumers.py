@@ -28,7 +28,7 @@ from ops.overview import look
 SECONDS = float(os.environ.get("WRITERS_SECONDS", "4"))
 SEED = int(os.environ.get("WRITERS_SEED", "20251031"))
 TAKE_OVER = 10.0  # seconds within which the one who waits shall have taken over: the promise
-WAITS, RAN_OUT = "another consumer of this sink is at work", "the lease of cloud ran out"
+WAITS, RAN_OUT = "another process has this sink, a consumer or a command", "the lease of cloud ran out"
 ONE_HOST, TWO_HOSTS = keys.SINKS, ("cloud",)  # which sinks both want; on two hosts only the cloud is the same for both
 
 
