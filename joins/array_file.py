@@ -123,7 +123,7 @@ class ArrayWriter:
         if (begin := os.pread(self._descriptor, len(OPEN), 0)) != OPEN:
             raise foreign_beginning(str(self._path), begin, OPEN)
         window = read_window(self._descriptor, len(OPEN), BLANK)
-        tail = read_tail(str(self._path), log, window, _own_line, b",", _first_record)
+        tail = read_tail(str(self._path), log, window, own_line, b",", _first_record)
         rest = window.data[tail.end - window.offset :]
         empty = tail.head == empty_head(log)
         close = b"]" if empty else CLOSE
@@ -164,7 +164,7 @@ def parse_line(line: bytes) -> Record:
     return record
 
 
-def _own_line(line: bytes) -> Record:
+def own_line(line: bytes) -> Record:
     """As `parse_line`; raises LogDamaged where the object stands in other bytes than this program writes for it."""
     record = parse_line(line)
     if strange := [key for key, value in record.items() if value is None and key not in NULLABLE]:

@@ -79,7 +79,7 @@ class CsvWriter:
         if (begin := os.pread(self._descriptor, len(self._header), 0)) != self._header:
             raise foreign_beginning(str(self._path), begin, self._header)
         window = read_window(self._descriptor, len(self._header))
-        tail = read_tail(str(self._path), log, window, lambda line: _own_line(log, line))
+        tail = read_tail(str(self._path), log, window, lambda line: own_line(log, line))
         if tail.head != empty_head(log):
             tail = Tail(tail.head, tail.end + 1)  # past the newline
         rest = window.data[tail.end - window.offset :]
@@ -112,7 +112,7 @@ def parse_line(log: str, line: bytes) -> Record:
     return from_row(log, line)
 
 
-def _own_line(log: str, line: bytes) -> Record:
+def own_line(log: str, line: bytes) -> Record:
     """As `parse_line`; raises LogDamaged where the record stands in other bytes than this program writes for it."""
     record = parse_line(log, line)
     if to_row(log, record) != line + b"\n":

@@ -28,8 +28,9 @@ def scrub_database(database: Database, erasures: Sequence[Erasure]) -> None:
             for table in ("attributions", "staff"):
                 database.execute(
                     f"update {table} set staff_username = null "
-                    "where staff_id = ? and position < ? and staff_username is not null",
-                    [erasure.user_id, schema.position(erasure.event_id)],
+                    "where staff_id = ? and position < ? and staff_username is not null and ? = "
+                    f"(select guild_id from changes where changes.position = {table}.position)",
+                    [erasure.user_id, schema.position(erasure.event_id), erasure.guild_id],
                 )
     database.execute("pragma wal_checkpoint(truncate)")
 

@@ -82,12 +82,16 @@ def erased(record: Record, groups: Iterable[str]) -> Record:
     return {key: salts if key == "salts" else names.get(key, value) for key, value in record.items()}
 
 
-def fault(record: Record, erasures: Erasures) -> str | None:
-    """What contradicts the erasures in a record whose names match their commitments; None when nothing does."""
+def fault(record: Record, known: Erasures, due: Erasures) -> str | None:
+    """What contradicts the erasures in a record whose names match their commitments; None when nothing does.
+
+    `known`: all that any copy knows of, so that names may be gone; `due`: those that this copy holds itself, so that
+    they must be.
+    """
     for group in record.get("commitments") or {}:
-        covered = group in COMMITTED and erasures.covers(record, group)
-        if is_erased(record, group) and not covered:
-            return f"the names of '{group}' are gone, and no `{KIND}` change orders that"
-        if covered and not is_erased(record, group):
+        if is_erased(record, group):
+            if not (group in COMMITTED and known.covers(record, group)):
+                return f"the names of '{group}' are gone, and no `{KIND}` change orders that"
+        elif group in COMMITTED and due.covers(record, group):
             return f"the names of '{group}' stand there, although an `{KIND}` change orders them gone"
     return None

@@ -120,7 +120,7 @@ def read_tail(
                 record = parse(line)
             if not separated:
                 raise LogDamaged(f"the record before this one does not end in '{separator.decode()}'")
-            head = _followed(head, record)
+            head = followed(head, record)
         except NewerVersion as error:
             raise NewerVersion(f"{name}, {window.place(position)}: {error}") from error
         except (PermanentError, ValueError) as error:
@@ -136,7 +136,7 @@ def read_tail(
     return Tail(head, window.offset + end)
 
 
-def _followed(head: Head | None, record: Record) -> Head:
+def followed(head: Head | None, record: Record) -> Head:
     """The head that a record makes. Raises PermanentError when it does not follow from `head`, or its names are wrong.
 
     A name that a torn write left out is told by its commitment alone: names are outside the chain.

@@ -83,7 +83,7 @@ def assert_obeyed(folder: Path, sink: str) -> None:
     for log in LOGS:
         found = records(folder, sink, log)
         assert [item["hash"] for item in found] == [item["hash"] for item in LOGGED[log]]
-        assert [fault(item, RULE) for item in found] == [None] * len(found)
+        assert [fault(item, RULE, RULE) for item in found] == [None] * len(found)
     joins, changes = records(folder, sink, JOINS), records(folder, sink, CHANGES)
     assert joins[0]["username"] is joins[0]["display_name"] is joins[0]["discriminator"] is None
     assert (joins[0]["user_id"], joins[0]["staff_username"]) == (USER, EXAMPLE["staff_username"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -245,3 +246,21 @@ def test_a_closed_outbox_takes_nothing_and_harms_no_file_opened_since(
     box.close()
     assert os.fstat(other).st_size == 0
     os.close(other)
+
+
+def test_a_full_disk_at_the_start_keeps_nobody_from_reading_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = opened(tmp_path)
+    box.add_records(sequenced(JOINS, 0, 5))
+    before = promised(box)
+    box.close()
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(outbox_module, "COMPACT_BYTES", 0)
+    monkeypatch.setattr(outbox_module.durable, "replace", full)
+    again = opened(tmp_path)
+    assert promised(again) == before
+    again.close()

@@ -1,0 +1,132 @@
+"""The cloud backup to the verifier: object by object, each header and line as this program writes them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+
+from joins.array_file import own_line, parse_line
+from joins.chain import Record, genesis
+from joins.cloud import generations, segments
+from joins.cloud.bucket import Bucket
+from joins.cloud.segments import Segment
+from joins.erasure import KIND, Erasure, erasure_of
+from joins.errors import InvalidRecord, LogDamaged
+from joins.event_id import ZERO
+from joins.records import CHANGES
+from ops.verifying.finding import NOTE, Flaw
+from ops.verifying.source import Line
+
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, InvalidRecord, LogDamaged)
+
+
+class CloudObjects:
+    """One log in a bucket; its objects are listed once, when opened."""
+
+    sink = "cloud"
+
+    def __init__(self, bucket: Bucket, log: str) -> None:
+        """Raises SinkUnavailable."""
+        self.log, self.shown, self._bucket = log, bucket.shown, bucket
+        self._prefix = generations.current(bucket)
+        self._names = segments.names(bucket, log, self._prefix)
+        self._odd: list[str] = []  # objects whose records are sound, but whose bytes are not ours
+        self.head = self._last()
+
+    def lines(self) -> Iterator[Line]:
+        """See Source."""
+        position, previous, hashed = 0, None, genesis(self.log)
+        self._odd.clear()
+        for name in self._names:
+            where = f"{self.shown}/{name}"
+            if name != (expected := segments.object_name(self.log, position, self._prefix)):
+                raise Flaw(where, f"an object is missing before this one: {self.shown}/{expected}")
+            data = self._bucket.read(name)
+            if data is None:
+                raise Flaw(where, "the object is gone")
+            try:
+                segment = segments.decode(where, data)
+            except LogDamaged as error:
+                raise Flaw(where, str(error)) from error
+            records = []
+            for number, line in enumerate(segment.lines, start=2):
+                record = _read(f"{where}, line {number}", line)
+                records.append(record)
+                yield Line(f"{where}, line {number}", record)
+            self._check(where, segment, data, records, position, previous, hashed)
+            position, previous, hashed = segment.end, name, segment.hash
+
+    def after_lines(self) -> Iterator[tuple[str, str]]:
+        """See Source."""
+        for where in self._odd:
+            yield (
+                NOTE,
+                f"{where}: its records are sound, but it is compressed otherwise than this program does here: by "
+                "another version of zlib, or by somebody else",
+            )
+
+    def orders(self) -> Iterator[Erasure]:
+        """See Source."""
+        for line in self._raw() if self.log == CHANGES else ():
+            if KIND.encode() in line:
+                try:
+                    erasure = erasure_of(own_line(line))
+                except _UNREADABLE:
+                    continue
+                if erasure is not None:
+                    yield erasure
+
+    def holds(self, event: str) -> bool:
+        """See Source."""
+        return any(event.encode() in line for line in self._raw())
+
+    def close(self) -> None:
+        """See Source."""
+
+    def _check(
+        self, where: str, segment: Segment, data: bytes, records: list[Record], position: int, previous: str | None,
+        hashed: str,
+    ) -> None:  # fmt: skip
+        told = (segment.position, segment.previous, segment.previous_hash)
+        if told != (position, previous, hashed):
+            raise Flaw(f"{where}, line 1", "the header does not continue the object before it")
+        ours = segments.encode(self.log, position, previous, hashed, records)
+        if ours == data:
+            return
+        content, written = gzip.decompress(data), gzip.decompress(ours)
+        if content.partition(b"\n")[0] != written.partition(b"\n")[0]:
+            raise Flaw(f"{where}, line 1", "the header does not say what the object holds")
+        if content != written:
+            raise Flaw(where, "the object is not written as this program writes it")
+        self._odd.append(where)
+
+    def _raw(self) -> Iterator[bytes]:
+        for name in self._names:
+            try:
+                yield from segments.decode(name, self._bucket.read(name) or b"").lines
+            except LogDamaged:
+                continue
+
+    def _last(self) -> str | None:
+        if not self._names:
+            return ZERO
+        try:
+            return segments.read(self._bucket, self._names[-1]).last
+        except LogDamaged:
+            return None
+
+
+def _read(where: str, line: bytes) -> Record:
+    try:
+        return own_line(line)
+    except ValueError as error:
+        raise Flaw(where, f"this is no line of this program ({error})") from error
+    except LogDamaged as error:
+        raise Flaw(where, str(error), _at_all(line)) from error
+
+
+def _at_all(line: bytes) -> Record | None:
+    try:
+        return parse_line(line)
+    except _UNREADABLE:
+        return None

@@ -1,0 +1,61 @@
+"""One copy followed from its first record to its last: order, chain, names, and what was ordered to be erased."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from joins import erasure, event_id
+from joins.erasure import Erasures
+from joins.errors import PermanentError
+from joins.tail import Head, empty_head, followed
+from ops.verifying.finding import Flaw
+from ops.verifying.source import Line, Source
+
+
+@dataclass
+class Walk:
+    """What was found. Up to `head` all is sound; `flaw` is what comes next, if anything is wrong."""
+
+    source: Source
+    head: Head
+    records: int = 0
+    flaw: Flaw | None = None
+    hashes: dict[str, str] = field(default_factory=dict)  # event id -> hash, of those that were wanted
+
+
+@dataclass(frozen=True)
+class Orders:
+    """The erasures that any copy knows of, and those that this one holds in its own changes log."""
+
+    known: Erasures
+    due: Erasures
+
+
+def follow(source: Source, orders: Orders, wanted: Iterable[str], step: Callable[[], object]) -> Walk:
+    """Follows a copy; `step` is called at each record. Raises SinkUnavailable."""
+    walk, looked_for = Walk(source, empty_head(source.log)), frozenset(wanted)
+    try:
+        for line in source.lines():
+            walk.head = _next(walk.head, line, orders)
+            walk.records += 1
+            if walk.head[0] in looked_for:
+                walk.hashes[walk.head[0]] = walk.head[1]
+            step()
+    except Flaw as flaw:
+        walk.flaw = flaw
+    return walk
+
+
+def _next(head: Head, line: Line, orders: Orders) -> Head:
+    """The head that a line makes. Raises Flaw."""
+    record = line.record
+    try:
+        after = followed(head, record)
+        if not event_id.is_above(after[0], head[0]):
+            raise Flaw(line.where, f"its event id {after[0]} is not above the one before it, {head[0]}", record)
+    except PermanentError as error:
+        raise Flaw(line.where, str(error), record) from error
+    if (fault := erasure.fault(record, orders.known, orders.due)) is not None:
+        raise Flaw(line.where, fault, record)
+    return after
