@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from joins.json_format import to_line
 from joins.tail import Head
 
 SUFFIX = ".jsonl.gz"
+_UNREADABLE = (OSError, EOFError, zlib.error)  # what gzip raises
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def same(one: bytes, other: bytes) -> bool:
     """Whether two objects hold the same records; of one of them names may have been erased, which no hash covers."""
     try:
         return gzip.decompress(one).partition(b"\n")[0] == gzip.decompress(other).partition(b"\n")[0]
-    except (OSError, EOFError):
+    except _UNREADABLE:
         return False
 
 
@@ -100,7 +102,7 @@ def decode(name: str, data: bytes) -> Segment:
             hash=str(header["hash"]),
             lines=tuple(lines),
         )
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (*_UNREADABLE, ValueError, KeyError, TypeError) as error:
         raise LogDamaged(f"{name} is no object of this program ({error}); it is left as it is") from error
     if segment.records != len(lines) or not lines:
         raise LogDamaged(f"{name} holds {len(lines)} records where its header says {segment.records}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 
+from joins import event_id
 from joins.array_file import own_line, parse_line
 from joins.chain import Record, genesis
 from joins.cloud import generations, segments
@@ -111,8 +112,10 @@ class CloudObjects:
         if not self._names:
             return ZERO
         try:
-            return segments.read(self._bucket, self._names[-1]).last
-        except LogDamaged:
+            last = segments.read(self._bucket, self._names[-1]).last
+            event_id.parse(last)
+            return last
+        except (LogDamaged, ValueError):
             return None
 
 

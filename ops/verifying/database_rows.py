@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from joins import schema
+from joins import event_id, schema
 from joins.chain import Record
 from joins.columns import COLUMNS, join
 from joins.copies.copy import reading
@@ -41,9 +41,10 @@ class DatabaseRows:
             self._database.execute("begin")
             row = self._database.execute("select event_id from heads where log = ?", [log]).fetchone()
             self.head: str | None = str(row[0]) if row else ZERO
+            event_id.parse(self.head)
         except sqlite3.OperationalError as error:
             raise SinkUnavailable(f"{path} cannot be read: {error}") from error
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, ValueError):
             self.head = None
 
     def lines(self) -> Iterator[Line]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from joins import durable
+from joins import durable, event_id
 from joins.array_file import BLANK, CLOSE, OPEN
 from joins.array_file import own_line as own_object
 from joins.chain import Record
@@ -55,17 +55,23 @@ class LogFile:
         """See Source."""
         if os.pread(self._descriptor, len(self._begin), 0) != self._begin:
             raise Flaw(f"{self.shown}, line 1", "the file does not begin as a log of this program does")
-        position, count = len(self._begin), 0
+        position, count, unended, where = len(self._begin), 0, "", ""
         for number, line in enumerate(self._raw(), start=2):
             where, position, count = f"{self.shown}, line {number}", position + len(line) + 1, count + 1
             last = position > self._end
+            if self._separator and line.startswith(CLOSE[1:]):
+                raise Flaw(where, "the array does not end as this program writes it", torn=last)
+            if unended:
+                raise Flaw(unended, f"the record does not end in '{self._separator.decode()}'")
             try:
-                yield Line(where, self._read(line, last))
+                yield Line(where, self._read(line))
             except ValueError as error:
-                torn = self._end - (position - len(line) - 1) <= MAX_WRITE_BYTES and last
-                raise Flaw(where, f"this is no line of this program ({error})", torn=torn) from error
+                raise Flaw(where, f"this is no line of this program ({error})", torn=last) from error
             except LogDamaged as error:
                 raise Flaw(where, str(error), self._at_all(line)) from error
+            unended = where if not line.endswith(self._separator) else ""
+        if self._separator and count and not unended:
+            raise Flaw(where, "the last record ends in the sign that another one follows")
         self._check_rest(f"{self.shown}, line {count + 2}", count)
 
     def after_lines(self) -> Iterator[tuple[str, str]]:
@@ -88,11 +94,9 @@ class LogFile:
         """See Source."""
         os.close(self._descriptor)
 
-    def _read(self, line: bytes, last: bool) -> Record:
-        if not last and not line.endswith(self._separator):
-            raise LogDamaged(f"the record does not end in '{self._separator.decode()}'")
+    def _read(self, line: bytes) -> Record:
         try:
-            return self._parse(line if last else line.removesuffix(self._separator))
+            return self._parse(line.removesuffix(self._separator))
         except NewerVersion as error:
             raise SinkUnavailable(f"{self.shown}: {error}") from error
         except _UNREADABLE as error:
@@ -129,7 +133,11 @@ class LogFile:
             return ZERO
         start = max(len(self._begin), self._end - MAX_WRITE_BYTES)
         record = self._at_all(os.pread(self._descriptor, self._end - start, start).rstrip(b"\n").rpartition(b"\n")[2])
-        return None if record is None else record.get("event_id")
+        try:
+            event_id.parse(record["event_id"] if record is not None else "")
+        except _UNREADABLE:
+            return None
+        return str(record["event_id"]) if record is not None else None
 
 
 def json_file(folder: Path, log: str) -> LogFile | None:

@@ -11,7 +11,9 @@ from joins import event_id
 from joins.chain import Record, check_commitments, check_link, genesis
 from joins.errors import PermanentError
 from joins.records import CHANGES, EXACT, JOINS, LOGS, identity
+from joins.settings import Settings
 from ops.demo_verdict import ledger_join_id
+from ops.verifying.verification import Verification
 from tests.chaos.stage import Stage
 from tests.consumers.sink_kinds import LOCAL
 
@@ -35,6 +37,8 @@ def judge(ledger: Sequence[dict[str, Any]], stage: Stage) -> list[str]:
             problems.append(f"{name} has {len(records)} records and differs from json's {len(copies['json', log])}")
         if log == JOINS:
             problems += _complete(name, {record["join_id"] for record in records}, truth)
+    settings = Settings(invite_logs_dir=stage.logs, cloud_backup_url=stage.cloud.as_uri())
+    problems += [f"verify: {finding.sentence}" for finding in Verification(settings).run().findings]
     return problems + _true(copies["json", JOINS], copies["json", CHANGES], truth)
 
 
