@@ -25,6 +25,8 @@ LISTENED = "invitelog:listened"  # hash: guild id -> up to when its joins are su
 LEFT = "invitelog:left"  # hash: guild id -> up to when all its leaves are surely on record
 BACKFILL = "invitelog:backfill"  # hash: guild id -> JSON of how far `invitelog backfill` has come
 COMMANDS = "invitelog:commands"  # string: hash of the slash commands as last registered
+VERIFIED = "invitelog:verified"  # string: JSON of the outcome of the last verifying
+ANCHORED = "invitelog:anchored"  # string: the day whose anchors were said in the alerts channel
 ALERTS = "invitelog:alerts"  # string: JSON of the troubles that were said in the alerts channel
 RQ_QUEUES = "rq:queues"  # set: RQ's list of its queues
 

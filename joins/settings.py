@@ -114,6 +114,11 @@ class Settings:
     alerts_channel_id: str | None = _setting(
         _snowflake, "Id of the Discord channel to which the bot posts what is wrong, and when it is right again."
     )
+    heartbeat_url: str | None = _setting(
+        _url("http", "https"),
+        "Address of an outside monitor, called once a minute while all is well. Unset: none.",
+        secret=True,
+    )
     credit_policy: str = _setting(
         _one_of(*CREDIT_POLICIES),
         "Who is credited with a member who joined more than once: first_referrer or latest_referrer.",

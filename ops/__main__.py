@@ -22,6 +22,7 @@ COMMANDS = {
     "backfill": ("ops.backfill:backfill", "Record members who joined before the log began."),
     "erase": ("ops.erase:erase", "Take a person's names out of every copy, on demand."),
     "verify": ("ops.verify:verify", "Prove that no copy was altered, or name what was."),
+    "watch": ("ops.watch:watch", "Verify once a day, and call HEARTBEAT_URL while all is well."),
     "heal": ("ops.heal:heal", "Give a Redis server that forgot its records those records back."),
     "rebuild": ("ops.rebuild:rebuild", "Make one copy anew from another."),
     "dead-letters": ("ops.dead_letters:dead_letters", "List, show and requeue entries that were no valid record."),

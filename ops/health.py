@@ -12,6 +12,7 @@ import click
 from redis.exceptions import RedisError
 
 from joins import settings as settings_module
+from joins import verified
 from joins.errors import SettingsError
 from joins.redis_url import Client, connect
 from joins.settings import Settings
@@ -32,6 +33,7 @@ def state(client: Client) -> dict[str, Any]:
         "producer": view.producer.state if view.producer else "down",
         "sinks": {name: {"ok": sink.ok, "backlog": sink.backlog} for name, sink in view.sinks.items()},
         "heads": view.heads,
+        "verified": "not yet" if view.verified is None else verified.WORDS[view.verified.status].lower(),
     }
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from joins import dead_letters, event_id, keys, process_report
+from joins import dead_letters, event_id, keys, process_report, verified
 from joins.process_report import Report
 from joins.records import JOINS, LOGS
 from joins.redis_url import Client
 from joins.scripts import text
+from joins.verified import Verified
 
+AWAY_SECONDS = 120.0  # that the producer may be without Discord before it is no longer well
 EQUAL, BEHIND, DIFFERENT, UNKNOWN = "equal", "behind", "different", "unknown"
 
 
@@ -48,6 +50,7 @@ class Overview:
     heads: dict[str, str]  # log -> whether the sinks' heads are equal, behind, or different at the same id
     last_join: float | None  # when the last join was recorded
     dead_letters: int  # that were not requeued
+    verified: Verified | None  # the last daily verifying
 
     @property
     def memory(self) -> int:
@@ -58,8 +61,15 @@ class Overview:
     @property
     def ok(self) -> bool:
         """Whether every part works and no sink contradicts another."""
-        producer = self.producer is not None and self.producer.state == "working"
-        return producer and all(sink.ok for sink in self.sinks.values()) and DIFFERENT not in self.heads.values()
+        sinks = all(sink.ok for sink in self.sinks.values()) and DIFFERENT not in self.heads.values()
+        return self._producing and sinks and (self.verified is None or self.verified.ok)
+
+    @property
+    def _producing(self) -> bool:
+        if self.producer is None or self.producer.state != "working":
+            return False
+        away = self.producer.details.get("away_since")
+        return away is None or time.time() - away < AWAY_SECONDS
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -81,6 +91,7 @@ def look(client: Client) -> Overview:
         heads={log: _agreement(sinks, log) for log in LOGS},
         last_join=event_id.milliseconds(text(newest[0][0])) / 1000 if newest else None,
         dead_letters=dead_letters.open_count(client),
+        verified=verified.read(client),
     )
 
 

@@ -37,6 +37,7 @@ def programs(settings: Settings) -> list[Program]:
     python = sys.executable
     found = [Program("producer", [python, "-m", "producer"], rank=3)]
     found += [Program(sink, [python, "-m", "consumers", sink], rank=2) for sink in SINKS]
+    found.append(Program("watch", [python, "-m", "ops", "watch"], rank=3))
     if settings.port is not None:
         found.append(Program("health", [python, "-m", "ops", "health"], rank=3))
     if settings.redis_url is None:

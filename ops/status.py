@@ -13,6 +13,7 @@ import click
 from redis.exceptions import RedisError
 
 from joins import settings as settings_module
+from joins import verified
 from joins.errors import ServerUnreachable
 from joins.redis_url import connect, shown
 from ops import embedded
@@ -68,6 +69,7 @@ def lines(overview: Overview) -> list[str]:
     last = "none yet" if overview.last_join is None else _ago(overview.last_join)
     letters = f"{overview.dead_letters} (`invitelog dead-letters list`)" if overview.dead_letters else "0"
     rows.append(f"last join recorded: {last}; dead letters: {letters}")
+    rows.append(_verified(overview))
     rows.append(f"memory: {size(overview.memory)} in all, {overview.server} {size(overview.server_memory)}")
     return rows
 
@@ -93,7 +95,17 @@ def _producer(overview: Overview) -> str:
     held = f"{details.get('outbox', 0)} records in its outbox{_share(details)}"
     held += f", {details.get('arrivals', 0)} arrivals being attributed"
     trouble = f" for {duration(time.time() - producer.since)}: {producer.reason}" if producer.since else ""
+    away = details.get("away_since")
+    held = f"without Discord for {duration(time.time() - away)}; {held}" if away else held
     return f"producer: {producer.state}{trouble}; {held}; {size(producer.rss)}"
+
+
+def _verified(overview: Overview) -> str:
+    found = overview.verified
+    if found is None:
+        return "verified: not yet (`invitelog verify` does it now)"
+    sentences = "".join(f"\n{'':8} {sentence}" for sentence in found.sentences)
+    return f"verified: {verified.WORDS[found.status]}, {_ago(found.at)}{sentences}"
 
 
 def _outbox_bytes(folder: Path) -> int:

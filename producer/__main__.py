@@ -16,7 +16,7 @@ from producer import command_serving
 from producer.alerting import Alerting
 from producer.bot_adders import BotAdders
 from producer.condition import Condition
-from producer.connecting import quieten, stay_connected
+from producer.connecting import Connection, quieten, stay_connected
 from producer.following import Following
 from producer.gateway import Gateway, use_api
 from producer.guild_workers import GuildWorkers
@@ -70,6 +70,7 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
     if stopping.event.is_set():
         return
     gateway = Gateway(on_login=sync)
+    recorder.publishing.details = Connection(gateway).details
     source, search = RestInvites(gateway), MemberSearch(gateway, settings.member_search)
     known = KnownJoins(settings.invite_logs_dir, redis)
     following = Following(redis, recorder, known, search if settings.member_search else None)

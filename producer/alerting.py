@@ -6,6 +6,7 @@ What was said stands in Redis. A channel that cannot be posted to is said in the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -16,7 +17,7 @@ from typing import Any
 import discord
 from redis.exceptions import RedisError
 
-from joins import dead_letters, keys, process_report
+from joins import dead_letters, keys, process_report, verified
 from joins.redis_url import Client
 from joins.scripts import text
 from producer import troubles
@@ -58,6 +59,7 @@ class Alerting:
         self._search_state, self._rhythm, self._backlog = search_state, rhythm or Rhythm(), backlog
         self._memory: Memory | None = None
         self._notices: list[str] = []  # what is to be said besides
+        self._anchored: str | None = None  # the day whose anchors are among them
         self._unsaved = False
         self._redis_away: float | None = None
         self._not_before = 0.0
@@ -84,7 +86,7 @@ class Alerting:
             self._redis_away = self._redis_away or at
         else:
             if self._redis_away is not None and at - self._redis_away >= troubles.REDIS_PATIENCE:
-                self._notices = [troubles.redis_was_away(at - self._redis_away)]
+                self._notices.append(troubles.redis_was_away(at - self._redis_away))
             self._redis_away = None
         if self._memory is None:
             return  # what was said before is not known yet
@@ -93,6 +95,8 @@ class Alerting:
             return  # nothing was said, so all of it is still to be said
         self._unsaved = self._unsaved or memory != self._memory
         self._memory, self._notices = memory, []
+        if self._anchored is not None:
+            await asyncio.to_thread(self._note_anchored)
         if self._unsaved and self._redis_away is None:
             await asyncio.to_thread(self._save)
 
@@ -113,8 +117,19 @@ class Alerting:
             self._memory = restarted(self._load())
         elif not self._unsaved:
             self._memory = self._load()
-        reports = process_report.read(self._redis, keys.SINKS)
-        return troubles.of_sinks(reports) | troubles.of_dead_letters(dead_letters.open_count(self._redis))
+        reports, outcome = process_report.read(self._redis, keys.SINKS), verified.read(self._redis)
+        if outcome is not None and outcome.anchors and self._anchored is None:
+            said = self._redis.get(keys.ANCHORED)
+            if said is None or text(said) != outcome.day:
+                self._anchored = outcome.day
+                self._notices.append(troubles.anchored(outcome))
+        found = troubles.of_sinks(reports) | troubles.of_dead_letters(dead_letters.open_count(self._redis))
+        return found | troubles.of_verified(outcome, time.time())
+
+    def _note_anchored(self) -> None:
+        with contextlib.suppress(RedisError):  # then they are said again
+            self._redis.set(keys.ANCHORED, self._anchored or "")
+        self._anchored = None
 
     def _load(self) -> dict[str, Known]:
         try:

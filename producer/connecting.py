@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 
 import aiohttp
 import discord
@@ -47,6 +48,21 @@ def quieten() -> None:
     # Every connection and session is said once, by us.
     logging.getLogger("discord.gateway").setLevel(logging.WARNING)
     logging.getLogger("discord.client").setLevel(logging.WARNING)
+
+
+class Connection:
+    """Since when the gateway has no connection that answers; for the process's report."""
+
+    def __init__(self, client: discord.AutoShardedClient) -> None:
+        self._client, self._since = client, time.time()
+
+    def details(self) -> dict[str, float]:
+        """`away_since`, in seconds since 1970 UTC, while there is none. Called every few seconds, from any thread."""
+        shards = self._client.shards.values()
+        if self._client.is_ready() and shards and not any(shard.is_closed() for shard in shards):
+            self._since = time.time()
+            return {}
+        return {"away_since": self._since}
 
 
 async def stay_connected(client: discord.Client, token: str) -> None:

@@ -11,11 +11,13 @@ from commands import replies
 from joins import permissions
 from joins.keys import SINKS
 from joins.process_report import Report
+from joins.verified import ALTERED, LATE_SECONDS, UNSETTLED, Verified
 from producer.alerts import WHERE, Trouble
 from producer.outbox_alarm import LEVELS, REDIS_FULL, Backlog
 
 Seen = dict[str, Trouble | None]
 
+UNSETTLED_PATIENCE = 3 * 3600.0  # it is tried again every hour
 SINK_PATIENCE = 60.0  # seconds that a copy may fail, or its consumer be away, before anybody is told
 REDIS_PATIENCE = 60.0  # seconds that Redis may be away without a word afterwards
 _REASON = 300  # characters shown of one
@@ -85,6 +87,34 @@ def of_dead_letters(count: int) -> Seen:
         "No entry of the stream is set aside any more.",
     )
     return {"dead-letters": wrong if count else None}
+
+
+def of_verified(outcome: Verified | None, now: float) -> Seen:
+    """The daily verifying: it found something, could not tell, or is not run any more."""
+    if outcome is None:
+        return {}
+    said = " ".join(replies.text(sentence, _REASON) for sentence in outcome.sentences[:2])
+    altered = Trouble(
+        f"Verifying the logs found that something was ALTERED: {said} `invitelog verify` shows all of it.",
+        "Verifying finds all copies sound again.",
+    )
+    unsettled = Trouble(
+        f"Verifying the logs could not be finished: {said}", "Verifying the logs works again.", UNSETTLED_PATIENCE
+    )
+    late = Trouble(
+        "The logs were not verified for two days: is `invitelog watch` running?", "The logs are verified again."
+    )
+    return {
+        "altered": altered if outcome.status == ALTERED else None,
+        "unsettled": unsettled if outcome.status == UNSETTLED else None,
+        "late": late if now - outcome.at > LATE_SECONDS else None,
+    }
+
+
+def anchored(outcome: Verified) -> str:
+    """The message that keeps a day's heads where whoever alters the logs does not reach."""
+    shown = " ".join(f"`{anchor}`" for anchor in outcome.anchors)
+    return f"🔒 Anchors of {outcome.day}: {shown} (`invitelog verify --anchor …` holds the logs against one)"
 
 
 def of_outbox(backlog: Backlog) -> Seen:

@@ -36,13 +36,13 @@ def tracked() -> list[Path]:
 
 def test_every_process_has_a_name_that_dokku_takes_and_a_module_that_exists() -> None:
     processes = procfile()
-    assert list(processes) == ["web", "producer", *SINKS]
+    assert list(processes) == ["web", "producer", *SINKS, "watch"]
     for name, (python, flag, module, *_) in processes.items():
         assert re.fullmatch("[a-z0-9]+", name)
         assert (python, flag) == ("python", "-m")
         assert importlib.util.find_spec(f"{module}.__main__"), module
     assert [processes[sink][3] for sink in SINKS] == list(SINKS)
-    assert processes["web"][3] in COMMANDS
+    assert {processes["web"][3], processes["watch"][3]} <= COMMANDS.keys()
 
 
 def test_app_json_describes_every_setting_and_fixes_no_quantity() -> None:

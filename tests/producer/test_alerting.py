@@ -14,11 +14,13 @@ from datetime import timedelta
 import pytest
 from community import Community
 
-from joins import keys, process_report
+from joins import keys, process_report, verified
 from joins.process_report import Report
 from joins.redis_url import Client
+from joins.verified import ALTERED, SOUND, Verified
 from producer import evidence, troubles
 from producer.alerting import Alerting, Rhythm
+from producer.connecting import Connection
 from producer.member_search import SearchState
 from producer.outbox_alarm import Backlog
 
@@ -219,3 +221,37 @@ async def test_an_outbox_that_fills_is_said_while_redis_is_away_too(channel: Cha
         redis_client.delete(keys.DEAD_LETTERS)
         waiting = Backlog(0, 100)
         await channel.says("✅ The outbox is below 90 % of its limit again.")
+
+
+async def test_the_anchors_of_a_day_are_posted_once(channel: Channel) -> None:
+    anchor = f"joins:1764150000000-0:{'ab' * 32}"
+    verified.write(channel.redis, Verified(time.time(), SOUND, day="2026-11-26", anchors=[anchor]))
+    async with channel.alerting():
+        await channel.says(anchor)
+        async with asyncio.timeout(10):
+            while channel.redis.get(keys.ANCHORED) != b"2026-11-26":  # noqa: ASYNC110 - a test polls
+                await asyncio.sleep(0.02)
+    async with channel.alerting():
+        await asyncio.sleep(0.3)
+        assert len(channel.lines) == 1
+        verified.write(channel.redis, Verified(time.time(), SOUND, day="2026-11-27", anchors=[anchor]))
+        await channel.says("Anchors of 2026-11-27")
+
+
+async def test_that_something_was_altered_is_posted_at_once(channel: Channel) -> None:
+    verified.write(channel.redis, Verified(time.time(), ALTERED, ["json: invite_joins.json, line 7: edited @everyone"]))
+    async with channel.alerting():
+        await channel.says("found that something was ALTERED")
+        assert "line 7" in channel.lines[0]
+        verified.write(channel.redis, Verified(time.time(), SOUND))
+        await channel.says("✅ Verifying finds all copies sound again.")
+
+
+async def test_a_lost_connection_counts_from_when_it_was_last_seen(community: Community) -> None:
+    connection = Connection(community.client)
+    assert "away_since" in connection.details(), "not ready yet"
+    await community.client.wait_until_ready()
+    assert connection.details() == {}
+    await community.client.close()
+    first = connection.details()["away_since"]
+    assert connection.details() == {"away_since": first}
