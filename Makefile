@@ -9,7 +9,7 @@ UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test histories raid kills powercuts chaos writers lint lock clean
+.PHONY: help demo run test histories raid kills powercuts chaos writers fuzz lint lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ writers: .venv/.dev  ## Two producers and two consumers of each sink at once, fo
 powercuts: .venv/.dev  ## Cuts the power of a Redis server N times (N=20), forgetting up to its last second, and judges the logs
 	@POWER_CUTS=$(N) $(BIN)/python -m pytest tests/producer/test_power_cuts.py --capture=tee-sys
 
+fuzz: .venv/.dev  ## Coverage-guided fuzzing of everything that reads bytes, MINUTES=10 in all (Linux; installs atheris)
+	@$(PIP) --require-hashes -r requirements-fuzz.txt
+	@nice $(BIN)/python -W ignore -m tests.fuzzing $(or $(MINUTES),10)
+
 lint: .venv/.dev  ## Style and strict types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -52,6 +56,7 @@ lock:  ## Lock the requirements, with hashes (needs uv and the network; ARGS=--u
 	@echo 'setuptools>=80' | $(UV_LOCK) - --output-file requirements-build.txt >/dev/null
 	@$(UV_LOCK) --group dev --constraints requirements-build.txt pyproject.toml \
 		--output-file requirements-dev.txt >/dev/null
+	@echo 'atheris>=3,<3.1' | $(UV_LOCK) - --output-file requirements-fuzz.txt >/dev/null
 	@$(UV_LOCK) --constraints requirements-dev.txt pyproject.toml --output-file requirements.txt >/dev/null
 
 clean:  ## Remove what make and the tools made; never the logs

@@ -114,7 +114,7 @@ class ArrayWriter:
 
     def _stay_ahead(self) -> None:
         """Allocates what readers of this file, the longer the slower, leave time for others to write meanwhile."""
-        spare = min(GROW_BYTES // 2 + self._tail.end // 16, MOST_SPARE)
+        spare = min(4 * GROW_BYTES + self._tail.end // 8, MOST_SPARE)
         if os.fstat(self._descriptor).st_size - self._tail.end < spare:
             with contextlib.suppress(OSError):  # a full disk; the next append asks again, for what it needs
                 self._allocate(self._tail.end + 2 * spare)

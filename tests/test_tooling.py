@@ -14,7 +14,7 @@ from ops.__main__ import COMMANDS, main
 from ops.programs import SINKS
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt", "requirements-fuzz.txt")
 HEROKU_LOCKS = ("requirements.txt", "uv.lock", "poetry.lock", "Pipfile.lock")
 INDEX = re.compile(
     r"--(extra-)?index-url|--find-links|trusted-host|pypi\.org|pythonhosted\.org|/simple\b", re.IGNORECASE
