@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,6 +136,10 @@ def _outbox(data: bytes) -> None:
         box.close()
 
 
+def _outbox_items(data: bytes) -> None:
+    _outbox(b"".join(b"%08x %s\n" % (zlib.crc32(line), line) for line in data.split(b"\n")))
+
+
 def _array() -> bytes:
     with _file("x.json", b"") as path:
         write_whole(path, map(to_line, RECORDS[CHANGES]))
@@ -168,6 +174,11 @@ TARGETS: dict[str, Target] = {
         lambda data: segments.decode("x", data),
         [segments.encode(JOINS, 0, None, "0" * 64, RECORDS[JOINS])],
     ),
+    "segment_body": Target(  # what no fuzzer finds its way into: behind a checksum
+        lambda data: segments.decode("x", gzip.compress(data)),
+        [gzip.decompress(segments.encode(JOINS, 0, None, "0" * 64, RECORDS[JOINS]))],
+    ),
+    "outbox_items": Target(_outbox_items, [b"\n".join(line[9:] for line in _OUTBOX.splitlines())]),
     "inbox": Target(inbox.read, [inbox.item(JOINS, RECORDS[JOINS][0]), inbox.item(CHANGES, RECORDS[CHANGES][0])]),
     "entry": Target(lambda data: Entry(JOINS, "5-0", {b"v": b"1", b"id": b"x", b"r": data}).record(), JSON_LINES),
     "old_log": Target(_old, [_OLD, _OLD.replace(b", ", b",\n"), _CSV.replace(b"Hash", b"Hush"), _OLD_CSV]),
