@@ -1,7 +1,7 @@
 """`python -m tests.fuzzing MINUTES [TARGET …]`: coverage-guided fuzzing of the readers by atheris.
 
-Atheris must be installed: https://github.com/google/atheris. The time is shared by all targets, a process each. Whatever is not an error of ours
-ends it with a status that is not 0, and leaves the bytes in `crash-…`.
+Atheris must be installed: https://github.com/google/atheris. The time is shared by all targets, a process each.
+Whatever is not an error of ours ends it with a status that is not 0, and leaves the bytes in `crash-…`.
 """
 
 from __future__ import annotations
