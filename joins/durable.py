@@ -82,6 +82,15 @@ def open_file(path: Path, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC)
 
 
+def sync_file(path: Path) -> None:
+    """Makes what was written to a file durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes a new or renamed name in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -122,7 +131,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def set_aside(path: Path, data: bytes, why: str) -> Path:
     """Keeps bytes that are about to be cut from `path`, in a file beside it named for the reason and the time."""
-    aside = _aside(path, why)
+    aside = aside_name(path, why)
     replace(aside, data)
     return aside
 
@@ -132,7 +141,7 @@ def move_aside(path: Path, why: str, endings: Sequence[str] = ("",)) -> Path:
 
     The file itself goes last, so that a crash in between leaves it to be moved again.
     """
-    aside = _aside(path, why)
+    aside = aside_name(path, why)
     for ending in sorted(endings, reverse=True):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
@@ -145,7 +154,7 @@ def swap_in(new: Path, path: Path, why: str, endings: Sequence[str] = ()) -> Pat
 
     There is no moment without a file at `path`. Files beside the old one with the given endings go aside with it.
     """
-    aside = _aside(path, why) if path.exists() else None
+    aside = aside_name(path, why) if path.exists() else None
     if aside is not None:
         try:
             os.link(path, aside)
@@ -160,7 +169,8 @@ def swap_in(new: Path, path: Path, why: str, endings: Sequence[str] = ()) -> Pat
     return aside
 
 
-def _aside(path: Path, why: str) -> Path:
+def aside_name(path: Path, why: str) -> Path:
+    """A name beside `path` that tells the reason and the time."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     return path.with_name(f"{path.name}.{why}-{stamp}")
 

@@ -8,18 +8,22 @@ Event ids are stored zero-padded too (`position`), so that the order of text is 
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 from sqlite_utils import Database, Migrations
 
-from joins import event_id
+from joins import durable, event_id
 from joins.chain import Record
 from joins.columns import COLUMNS, NUMBERS, split
+from joins.errors import NewerVersion
 from joins.records import CHANGES, JOINS
 
 migrations = Migrations("invite_log")
+_log = logging.getLogger("joins.schema")
 
 
 def position(event: str) -> str:
@@ -96,17 +100,43 @@ def m002_vip_upgrades(db: Database) -> None:
 
 
 def open_for_writing(path: Path) -> Database:
-    """The database, made or migrated as need be. Each commit is durable. Raises sqlite3.Error."""
+    """The database, made or migrated as need be, after a copy of it was kept. Each commit is durable.
+
+    Raises sqlite3.Error, SinkUnavailable, and NewerVersion where a later version has migrated it.
+    """
     connection = sqlite3.connect(path, timeout=5, isolation_level=None)
     try:
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
         database = Database(connection)
-        migrations.apply(database)
+        _check_age(path, database)
+        if migrations.applied(database) and migrations.pending(database):
+            _keep_before(path, connection)
+        migrations.apply(database)  # each in one transaction with the note that it was applied
     except BaseException:
         connection.close()
         raise
     return database
+
+
+def _check_age(path: Path, database: Database) -> None:
+    known = {migration.name for migration in migrations.pending(Database(memory=True))}
+    if later := [one.name for one in migrations.applied(database) if one.name not in known]:
+        raise NewerVersion(f"{path} was migrated by a later version of this program ({later[0]}): upgrade this one")
+
+
+def _keep_before(path: Path, connection: sqlite3.Connection) -> None:
+    """Copies the database as it is, by SQLite's own means, before it is migrated."""
+    with durable.disk_errors(path):
+        aside = durable.aside_name(path, "migrated")
+        temporary = aside.with_name(f".{aside.name}.tmp")
+        temporary.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(temporary)) as copy:
+            connection.backup(copy)
+        durable.sync_file(temporary)
+        temporary.rename(aside)
+        durable.sync_folder(path.parent)
+    _log.info("%s is brought to this version's form; as it was it is kept in %s", path, aside.name)
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

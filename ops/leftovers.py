@@ -20,7 +20,7 @@ from joins.errors import InvalidRecord
 from joins.log_files import DATABASE
 from joins.scrubbing import needles
 
-_ASIDE = re.compile(r"\.(torn|damaged|replaced|foreign|adopted|old)-\d{8}T")
+_ASIDE = re.compile(r"\.(torn|damaged|replaced|foreign|adopted|old|migrated)-\d{8}T")
 _ENDINGS = ("-wal", "-shm")  # of a database: they belong to it
 _STEP = 1 << 20  # bytes read at once
 
