@@ -49,7 +49,10 @@ def _header(line: bytes) -> tuple[list[str], str]:
     """The keys of the columns, in order, and the delimiter: a spreadsheet writes semicolons in some countries."""
     text = line.removeprefix(_BOM).decode(errors="replace")
     delimiter = max(",;\t", key=text.count)
-    names = next(csv.reader([text.strip()], delimiter=delimiter), [])
+    try:
+        names = next(csv.reader([text.strip()], delimiter=delimiter), [])
+    except csv.Error:  # such as a carriage return within a cell
+        names = []
     columns = [name.strip().casefold().replace(" ", "_") for name in names]
     if not {"timestamp", "user_id"} <= set(columns) or len(set(columns)) < len(columns):
         raise ValueError(f"its first line must name the columns, as in {_NAMES}")

@@ -1,4 +1,4 @@
-"""What earlier versions wrote opens today, and a database is brought to today's form once, whole, with a copy before."""
+"""What earlier versions wrote opens today; a database is brought to today's form once, whole, with a copy before."""
 
 from __future__ import annotations
 

@@ -216,3 +216,10 @@ def test_an_object_longer_than_any_record_is_named(path: Path, monkeypatch: pyte
     found = lines(read(path, data))
     assert found[-1] == (1, USERS[1])
     assert "no JSON" in found[0][1]
+
+
+def test_a_header_with_a_carriage_return_in_a_cell_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "old.csv"
+    path.write_bytes(b"Timestamp,User ID,User\rname\n2025-10-31T14:30:45,123456789012345678,a\n")
+    with pytest.raises(InviteLogError, match="its first line must name the columns"):
+        OldLog(path)
