@@ -22,7 +22,8 @@ MAX_LINES = 400  # beyond it, two nouns live in one file
 FOLDERS = {*FLOORS, "invite_logs", "tests"}
 TOOL_FILES = {
     "Makefile", "Procfile", "app.json", "pyproject.toml", "requirements.txt", "requirements-dev.txt",
-    "requirements-build.txt", "requirements-fuzz.txt", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "docs",
+    "requirements-build.txt", "requirements-fuzz.txt", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE",
+    "docs",
 }  # fmt: skip
 
 
