@@ -21,6 +21,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from joins import durable
@@ -120,19 +121,10 @@ class ArrayWriter:
                 self._allocate(self._tail.end + 2 * spare)
 
     def _repaired(self, log: str) -> Tail:
-        if (begin := os.pread(self._descriptor, len(OPEN), 0)) != OPEN:
-            raise foreign_beginning(str(self._path), begin, OPEN)
-        window = read_window(self._descriptor, len(OPEN), BLANK)
-        tail = read_tail(str(self._path), log, window, own_line, b",", _first_record)
-        rest = window.data[tail.end - window.offset :]
-        empty = tail.head == empty_head(log)
-        close = b"]" if empty else CLOSE
-        if empty and rest.rstrip(BLANK) != close and not _torn_by_us(log, rest):
-            raise foreign_beginning(str(self._path), OPEN + rest[:1], OPEN + b"{")
-        # NUL after the array harms no reader of ours, but a foreign one.
-        if rest.rstrip(BLANK) != close or end_of_data(self._descriptor, SPACE) != tail.end + len(close):
-            self._cut(rest, tail.end, close)
-        return tail
+        end = read_end(self._descriptor, self._path, log)
+        if end.torn:
+            self._cut(end.rest, end.tail.end, end.close)
+        return end.tail
 
     def _cut(self, rest: bytes, end: int, close: bytes) -> None:
         """Closes the array at `end` and blanks what follows, which is kept in a file of its own."""
@@ -142,6 +134,32 @@ class ArrayWriter:
         durable.write_all(self._descriptor, close.ljust(size - end), end)
         os.fsync(self._descriptor)
         _log.warning("%s: a torn write was cut from its end%s", self._path, f" and kept in {aside}" if aside else "")
+
+
+@dataclass(frozen=True)
+class End:
+    """How an array ends: its good part, what follows that, and what should; `torn`: whether that is to be repaired."""
+
+    tail: Tail
+    rest: bytes
+    close: bytes
+    torn: bool
+
+
+def read_end(descriptor: int, path: Path, log: str) -> End:
+    """The end of an open array. Raises LogDamaged when something else wrote to it, NewerVersion."""
+    if (begin := os.pread(descriptor, len(OPEN), 0)) != OPEN:
+        raise foreign_beginning(str(path), begin, OPEN)
+    window = read_window(descriptor, len(OPEN), BLANK)
+    tail = read_tail(str(path), log, window, own_line, b",", _first_record)
+    rest = window.data[tail.end - window.offset :]
+    empty = tail.head == empty_head(log)
+    close = b"]" if empty else CLOSE
+    if empty and rest.rstrip(BLANK) != close and not _torn_by_us(log, rest):
+        raise foreign_beginning(str(path), OPEN + rest[:1], OPEN + b"{")
+    # NUL after the array harms no reader of ours, but a foreign one.
+    torn = rest.rstrip(BLANK) != close or end_of_data(descriptor, SPACE) != tail.end + len(close)
+    return End(tail, rest, close, torn)
 
 
 def write_whole(path: Path, lines: Iterator[bytes]) -> None:

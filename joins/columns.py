@@ -66,10 +66,15 @@ def split(log: str, record: Mapping[str, Any]) -> tuple[list[Any], str]:
 
 def join(log: str, values: list[Any], extra: str) -> Record:
     """The record that `split` took apart, in normal form. Raises InvalidRecord or NewerVersion."""
+    return normal(log, merged(log, values, extra))
+
+
+def merged(log: str, values: list[Any], extra: str) -> Record:
+    """All that the columns hold, as it stands there, whatever its version. Raises InvalidRecord."""
     try:
         rest = json.loads(extra) if extra else {}
     except (ValueError, RecursionError) as error:
         raise InvalidRecord(f"the Extra column is no JSON: {error}") from error
     if not isinstance(rest, dict) or rest.keys() & COLUMNS[log].keys():
         raise InvalidRecord("the Extra column must be an object of keys that have no column")
-    return normal(log, {**dict(zip(COLUMNS[log], values, strict=True)), **rest})
+    return {**dict(zip(COLUMNS[log], values, strict=True)), **rest}

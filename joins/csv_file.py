@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import logging
 import os
 from collections.abc import Iterator
@@ -11,9 +10,9 @@ from pathlib import Path
 
 from joins import durable
 from joins.chain import Record
-from joins.columns import HEADERS
-from joins.csv_format import from_row, header, to_row
+from joins.csv_format import cells_of, header, of_cells, to_row
 from joins.errors import HeadMoved, LogDamaged
+from joins.records import normal
 from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, foreign_beginning, read_tail, read_window
 
 BLANK = b" \t\r\n\0"  # what is not worth keeping of what is cut from the end
@@ -29,10 +28,9 @@ class CsvWriter:
         Raises LogDamaged when something else wrote to it.
         """
         self._path = path
-        self._header = header(log)
         with durable.disk_errors(path):
             if not durable.is_there(path):
-                durable.replace(path, self._header)
+                durable.replace(path, header(log))
             self._descriptor = durable.open_file(path, os.O_RDWR)
         try:
             with durable.disk_errors(path):
@@ -76,13 +74,7 @@ class CsvWriter:
         os.close(self._descriptor)
 
     def _repaired(self, log: str) -> Tail:
-        if (begin := os.pread(self._descriptor, len(self._header), 0)) != self._header:
-            raise foreign_beginning(str(self._path), begin, self._header)
-        window = read_window(self._descriptor, len(self._header))
-        tail = read_tail(str(self._path), log, window, lambda line: own_line(log, line))
-        if tail.head != empty_head(log):
-            tail = Tail(tail.head, tail.end + 1)  # past the newline
-        rest = window.data[tail.end - window.offset :]
+        tail, rest = read_end(self._descriptor, self._path, log)
         if rest:
             aside = durable.set_aside(self._path, rest, "torn") if rest.strip(BLANK) else None
             os.ftruncate(self._descriptor, tail.end)
@@ -90,6 +82,21 @@ class CsvWriter:
             kept = f" and kept in {aside}" if aside else ""
             _log.warning("%s: a torn write was cut from its end%s", self._path, kept)
         return tail
+
+
+def read_end(descriptor: int, path: Path, log: str) -> tuple[Tail, bytes]:
+    """The good part of an open file, and what a crash left after it.
+
+    Raises LogDamaged when something else wrote to it, NewerVersion.
+    """
+    expected = header(log)
+    if (begin := os.pread(descriptor, len(expected), 0)) != expected:
+        raise foreign_beginning(str(path), begin, expected)
+    window = read_window(descriptor, len(expected))
+    tail = read_tail(str(path), log, window, lambda line: own_line(log, line))
+    if tail.head != empty_head(log):
+        tail = Tail(tail.head, tail.end + 1)  # past the newline
+    return tail, window.data[tail.end - window.offset :]
 
 
 def write_whole(path: Path, log: str, lines: Iterator[bytes]) -> None:
@@ -101,15 +108,14 @@ def write_whole(path: Path, log: str, lines: Iterator[bytes]) -> None:
 
 def parse_line(log: str, line: bytes) -> Record:
     """The record in a line of the file. Raises ValueError when it has not the header's cells, else InvalidRecord."""
+    return normal(log, parse_cells(log, line))
+
+
+def parse_cells(log: str, line: bytes) -> Record:
+    """As `parse_line`, but all as it stands there, whatever its version."""
     if b"\0" in line:
         raise ValueError("a NUL, which is never written: a block that did not reach the disk")
-    try:
-        rows = list(csv.reader([line.decode()], strict=True))
-    except csv.Error as error:
-        raise ValueError(str(error)) from error
-    if len(rows) != 1 or len(rows[0]) != len(HEADERS[log]):
-        raise ValueError("the line has not the header's cells")
-    return from_row(log, line)
+    return of_cells(log, cells_of(log, line))
 
 
 def own_line(log: str, line: bytes) -> Record:

@@ -14,9 +14,9 @@ import re
 from typing import Any
 
 from joins.chain import Record
-from joins.columns import COLUMNS, HEADERS, NUMBERS, join, split
+from joins.columns import COLUMNS, HEADERS, NUMBERS, merged, split
 from joins.errors import InvalidRecord
-from joins.records import MAX_NUMBER
+from joins.records import MAX_NUMBER, normal
 
 GUARD = "'"
 _STARTS_FORMULA = tuple("=+-@'\t\r\n\0＝＋－＠")
@@ -39,14 +39,33 @@ def to_row(log: str, record: Record) -> bytes:
 
 def from_row(log: str, line: bytes) -> Record:
     """The record in a line, in normal form. Raises InvalidRecord or NewerVersion."""
+    return normal(log, from_cells(log, line))
+
+
+def from_cells(log: str, line: bytes) -> Record:
+    """All that a line holds, as it stands there, whatever its version. Raises InvalidRecord."""
+    try:
+        cells = cells_of(log, line)
+    except ValueError as error:
+        raise InvalidRecord(f"the line is no CSV: {error}") from error
+    return of_cells(log, cells)
+
+
+def cells_of(log: str, line: bytes) -> list[str]:
+    """The cells of a line. Raises ValueError when they are not as many as the header's."""
     try:
         rows = list(csv.reader([line.decode()], strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidRecord(f"the line is no CSV: {error}") from error
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
     if len(rows) != 1 or len(rows[0]) != len(HEADERS[log]):
-        raise InvalidRecord(f"the line has not the {len(HEADERS[log])} cells of the header")
-    *cells, extra = rows[0]
-    return join(log, [_value(key, cell) for key, cell in zip(COLUMNS[log], cells, strict=True)], extra)
+        raise ValueError(f"the line has not the {len(HEADERS[log])} cells of the header")
+    return rows[0]
+
+
+def of_cells(log: str, cells: list[str]) -> Record:
+    """All that the cells hold, as it stands there, whatever its version. Raises InvalidRecord."""
+    *values, extra = cells
+    return merged(log, [_value(key, cell) for key, cell in zip(COLUMNS[log], values, strict=True)], extra)
 
 
 def guarded(text: str) -> str:

@@ -49,10 +49,15 @@ class Window:
 
 def place(descriptor: int, offset: int) -> str:
     """A place in an open file, for a sentence: the byte, and the line as an editor counts (all before it is read)."""
+    return f"byte {offset} (line {line_of(descriptor, offset)})"
+
+
+def line_of(descriptor: int, offset: int) -> int:
+    """The line, counted from 1, in which a byte of an open file lies."""
     line = 1
     for start in range(0, offset, _STEP):
         line += os.pread(descriptor, min(_STEP, offset - start), start).count(b"\n")
-    return f"byte {offset} (line {line})"
+    return line
 
 
 def end_of_data(descriptor: int, blank: bytes) -> int:

@@ -154,8 +154,13 @@ def _processes(commands: list[list[str]], environment: dict[str, str] | None = N
 
 
 def _join(number: int) -> dict[str, Any]:
+    return made_join(number, datetime.now(UTC) + timedelta(microseconds=number))
+
+
+def made_join(number: int, moment: datetime) -> dict[str, Any]:
+    """The join of a member of that number, at that moment."""
     guild, user = "111222333444555666", str(10**17 + number)
-    joined = records.timestamp(datetime.now(UTC) + timedelta(microseconds=number))
+    joined = records.timestamp(moment)
     return {
         "timestamp": joined,
         "user_id": user,

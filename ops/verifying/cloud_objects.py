@@ -25,6 +25,7 @@ class CloudObjects:
     """One log in a bucket; its objects are listed once, when opened."""
 
     sink = "cloud"
+    loose = True
 
     def __init__(self, bucket: Bucket, log: str) -> None:
         """Raises SinkUnavailable."""

@@ -30,6 +30,7 @@ class DatabaseRows:
     """One log in the database, in one read transaction, so at one moment."""
 
     sink = "sqlite"
+    loose = False
 
     def __init__(self, path: Path, log: str) -> None:
         """Raises SinkUnavailable."""

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from joins import erasure, event_id
+from joins.chain import COMMITTED, Record
 from joins.erasure import Erasures
-from joins.errors import PermanentError
+from joins.errors import NewerVersion, PermanentError, SinkUnavailable
+from joins.records import VERSION, normal
 from joins.tail import Head, empty_head, followed
 from ops.verifying.finding import Flaw
 from ops.verifying.source import Line, Source
@@ -37,7 +39,7 @@ def follow(source: Source, orders: Orders, wanted: Iterable[str], step: Callable
     walk, looked_for = Walk(source, empty_head(source.log)), frozenset(wanted)
     try:
         for line in source.lines():
-            walk.head = _next(walk.head, line, orders)
+            walk.head = _next(walk.head, line, orders, source)
             walk.records += 1
             if walk.head[0] in looked_for:
                 walk.hashes[walk.head[0]] = walk.head[1]
@@ -47,15 +49,29 @@ def follow(source: Source, orders: Orders, wanted: Iterable[str], step: Callable
     return walk
 
 
-def _next(head: Head, line: Line, orders: Orders) -> Head:
+def _next(head: Head, line: Line, orders: Orders, source: Source) -> Head:
     """The head that a line makes. Raises Flaw."""
     record = line.record
     try:
         after = followed(head, record)
         if not event_id.is_above(after[0], head[0]):
             raise Flaw(line.where, f"its event id {after[0]} is not above the one before it, {head[0]}", record)
+        if source.loose or record.get("v") != VERSION:
+            _check_form(record, line, source.log)
+    except NewerVersion as error:
+        raise SinkUnavailable(f"{line.where}: {error}") from error
     except PermanentError as error:
         raise Flaw(line.where, str(error), record) from error
+    commitments = record.get("commitments") or {}
+    if strange := [group for group in record.get("salts") or {} if group not in commitments or group not in COMMITTED]:
+        raise Flaw(line.where, f"there is a salt for {strange[0][:80]!r}, which no name needs", record)
     if (fault := erasure.fault(record, orders.known, orders.due)) is not None:
         raise Flaw(line.where, fault, record)
     return after
+
+
+def _check_form(record: Record, line: Line, log: str) -> None:
+    """What no hash covers: the order of the keys, and which of them are null or absent. Raises Flaw, InvalidRecord."""
+    form = normal(log, record)
+    if list(form) != list(record) or form != record:
+        raise Flaw(line.where, "the record's keys are not those that this program writes, in its order", record)

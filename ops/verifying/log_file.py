@@ -2,74 +2,94 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from joins import durable, event_id
+from joins import array_file, durable, event_id
 from joins.array_file import BLANK, CLOSE, OPEN
 from joins.array_file import own_line as own_object
 from joins.chain import Record
 from joins.csv_file import own_line as own_row
+from joins.csv_file import parse_cells, read_end
 from joins.csv_format import header
 from joins.erasure import KIND, Erasure, erasure_of
 from joins.errors import InvalidRecord, LogDamaged, NewerVersion, SinkUnavailable
 from joins.event_id import ZERO
 from joins.log_files import csv_path, json_path
 from joins.records import CHANGES
-from joins.tail import MAX_WRITE_BYTES, end_of_data
+from joins.tail import HOLES, MAX_WRITE_BYTES, end_of_data, line_of
 from ops.verifying.finding import Flaw
 from ops.verifying.source import Line
 
+LOCK_SECONDS = 10.0  # that a writer may hold the lock; a write takes milliseconds
 _STEP = 1 << 20  # bytes read at once
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, InvalidRecord)
 
 
-class LogFile:
-    """One of the two; `begin` is what the file begins with, `parse` reads a record's line."""
+@dataclass(frozen=True)
+class Kind:
+    """What tells the two apart: how a file begins, a record's line is read (exactly, or at all), and ended."""
 
-    def __init__(
-        self,
-        sink: str,
-        log: str,
-        path: Path,
-        begin: bytes,
-        parse: Callable[[bytes], Record],
-        end_of: Callable[[int], int],
-        separator: bytes,
-    ) -> None:
-        self.sink, self.log, self.shown = sink, log, str(path)
-        self._begin, self._parse, self._separator = begin, parse, separator
+    sink: str
+    begin: bytes
+    read: Callable[[bytes], Record]
+    read_loosely: Callable[[bytes], Record]
+    end_of: Callable[[int], int]
+    tear: Callable[[int, Path], tuple[int, bytes, int] | None]  # good end, what follows it, where that is strange
+    separator: bytes
+    loose: bool
+
+
+class LogFile:
+    """One of the two, as it was when opened."""
+
+    def __init__(self, kind: Kind, log: str, path: Path) -> None:
+        """Raises SinkUnavailable."""
+        self.sink, self.log, self.shown, self.loose = kind.sink, log, str(path), kind.loose
+        self._kind, self._begin, self._separator = kind, kind.begin, kind.separator
         try:
             self._descriptor = durable.open_file(path, os.O_RDONLY)
         except OSError as error:
             raise SinkUnavailable(f"{path} cannot be read: {error.strerror}") from error
-        with durable.file_lock(self._descriptor, exclusive=False):
-            # A writer changes nothing before this end, and what follows it only under its own lock.
-            self._end = max(end_of(self._descriptor), 0)
-            size = os.fstat(self._descriptor).st_size
-            self._rest = os.pread(self._descriptor, size - self._end, self._end)
-        self.head = self._last()
+        try:
+            with _shared_lock(path, self._descriptor):
+                # A writer changes nothing before this end, and what follows it only under its own lock.
+                self._end = max(kind.end_of(self._descriptor), 0)
+                size = os.fstat(self._descriptor).st_size
+                self._rest = os.pread(self._descriptor, size - self._end, self._end)
+                self._torn = self._tear(path)
+            self.head = self._last()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
 
     def lines(self) -> Iterator[Line]:
         """See Source."""
         if os.pread(self._descriptor, len(self._begin), 0) != self._begin:
             raise Flaw(f"{self.shown}, line 1", "the file does not begin as a log of this program does")
-        position, count, unended, where = len(self._begin), 0, "", ""
+        count, unended, where = 0, "", ""
         for number, line in enumerate(self._raw(), start=2):
-            where, position, count = f"{self.shown}, line {number}", position + len(line) + 1, count + 1
-            last = position > self._end
+            where, count = f"{self.shown}, line {number}", count + 1
+            if len(line) > MAX_WRITE_BYTES:
+                raise Flaw(where, "the line is longer than any that this program writes")
             if self._separator and line.startswith(CLOSE[1:]):
-                raise Flaw(where, "the array does not end as this program writes it", torn=last)
+                raise Flaw(where, "the array does not end as this program writes it")
             if unended:
                 raise Flaw(unended, f"the record does not end in '{self._separator.decode()}'")
             try:
                 yield Line(where, self._read(line))
             except ValueError as error:
-                raise Flaw(where, f"this is no line of this program ({error})", torn=last) from error
+                raise Flaw(where, f"this is no line of this program ({error})") from error
             except LogDamaged as error:
                 raise Flaw(where, str(error), self._at_all(line)) from error
             unended = where if not line.endswith(self._separator) else ""
+        if self._torn is not None:
+            raise Flaw(f"{self.shown}, line {self._torn}", "a write was torn here", torn=True)
         if self._separator and count and not unended:
             raise Flaw(where, "the last record ends in the sign that another one follows")
         self._check_rest(f"{self.shown}, line {count + 2}", count)
@@ -95,17 +115,18 @@ class LogFile:
         os.close(self._descriptor)
 
     def _read(self, line: bytes) -> Record:
+        bare = line.removesuffix(self._separator)
         try:
-            return self._parse(line.removesuffix(self._separator))
-        except NewerVersion as error:
-            raise SinkUnavailable(f"{self.shown}: {error}") from error
+            return self._kind.read(bare)
+        except NewerVersion:
+            return self._kind.read_loosely(bare)  # its hash tells whether it is one of a later version
         except _UNREADABLE as error:
             raise ValueError(str(error)) from error
 
     def _at_all(self, line: bytes) -> Record | None:
         """What can be made of a line, however it is written."""
         try:
-            return self._parse(line.removesuffix(self._separator))
+            return self._kind.read_loosely(line.removesuffix(self._separator))
         except (*_UNREADABLE, LogDamaged, NewerVersion):
             return None
 
@@ -115,16 +136,38 @@ class LogFile:
             if not self._rest.startswith(close) or self._rest[len(close) :].strip(b" "):
                 raise Flaw(where, "the array does not end as this program writes it")
         elif self._rest:
-            raise Flaw(where, "the last line has no end", torn=True)
+            raise Flaw(where, "the last line has no end")
+
+    def _tear(self, path: Path) -> int | None:
+        """The line in which a crash tore a write, where the sink's next start cuts that; records end before it then."""
+        try:
+            found = self._kind.tear(self._descriptor, path)
+        except (LogDamaged, NewerVersion):
+            return None
+        if found is None or not self._is_tear(found[1]):
+            return None
+        end, _, strange = found
+        self._end, self._rest = end, b""
+        return line_of(self._descriptor, end + strange)
+
+    def _is_tear(self, rest: bytes) -> bool:
+        """Whether no whole record comes after what is unreadable: a write that was torn has none."""
+        first, *others = rest.removeprefix(b",\n").split(b"\n")
+        if any(hole in first for hole in HOLES):
+            return True
+        return not any("hash" in (self._at_all(line) or {}) for line in others)
 
     def _raw(self) -> Iterator[bytes]:
-        """The lines between beginning and end, without their newlines."""
+        """The lines between beginning and end, without their newlines; of one that is far too long, its beginning."""
         position, held = len(self._begin), b""
         while position < self._end:
             data = os.pread(self._descriptor, min(_STEP, self._end - position), position)
             position += len(data)
             *whole, held = (held + data).split(b"\n")
             yield from whole
+            if len(held) > MAX_WRITE_BYTES:
+                yield held
+                return
         if held:
             yield held
 
@@ -142,18 +185,65 @@ class LogFile:
 
 def json_file(folder: Path, log: str) -> LogFile | None:
     """The JSON log in a folder; None when there is none. Raises SinkUnavailable."""
+
+    def tear(opened: int, path: Path) -> tuple[int, bytes, int] | None:
+        end = array_file.read_end(opened, path, log)
+        return (end.tail.end, end.rest, _strange(end.rest, end.close)) if end.torn else None
+
     path = json_path(folder, log)
-    if not path.exists():
-        return None
-    return LogFile("json", log, path, OPEN, own_object, lambda opened: end_of_data(opened, BLANK + b"]"), b",")
+    kind = Kind(
+        "json",
+        OPEN,
+        own_object,
+        array_file.parse_line,
+        lambda opened: end_of_data(opened, BLANK + b"]"),
+        tear,
+        b",",
+        True,
+    )
+    return LogFile(kind, log, path) if durable.is_there(path) else None
 
 
 def csv_file(folder: Path, log: str) -> LogFile | None:
     """The CSV log in a folder; None when there is none. Raises SinkUnavailable."""
+
+    def tear(opened: int, path: Path) -> tuple[int, bytes, int] | None:
+        tail, rest = read_end(opened, path, log)
+        return (tail.end, rest, 0) if rest else None
+
+    def own(line: bytes) -> Record:
+        return own_row(log, line)
+
     path = csv_path(folder, log)
-    if not path.exists():
-        return None
-    return LogFile("csv", log, path, header(log), lambda line: own_row(log, line), _after_newline, b"")
+    kind = Kind("csv", header(log), own, lambda line: parse_cells(log, line), _after_newline, tear, b"", False)
+    return LogFile(kind, log, path) if durable.is_there(path) else None
+
+
+def _strange(rest: bytes, close: bytes) -> int:
+    """Where in what follows the last good record of an array that begins which should not be there."""
+    if rest.startswith(b",\n"):
+        return 2
+    if rest.startswith(close):
+        return len(rest) - len(rest[len(close) :].lstrip(b" "))
+    return next((n for n, (one, two) in enumerate(zip(rest, close, strict=False)) if one != two), len(rest))
+
+
+@contextlib.contextmanager
+def _shared_lock(path: Path, descriptor: int) -> Iterator[None]:
+    """The lock under which a reader looks at the end of a file. Raises SinkUnavailable when a writer keeps it."""
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise SinkUnavailable(f"{path} cannot be read: another process keeps it locked") from None
+            time.sleep(0.01)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _after_newline(descriptor: int) -> int:

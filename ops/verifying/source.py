@@ -24,6 +24,7 @@ class Source(Protocol):
     sink: str
     log: str
     shown: str  # the file, bucket or table, for a sentence
+    loose: bool  # its records are as they stand there, whether or not in normal form
     head: str | None  # event id of the last record; 0-0 for none, None where it cannot be read
 
     def lines(self) -> Iterator[Line]:

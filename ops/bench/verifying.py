@@ -1,0 +1,130 @@
+"""`python -m ops.bench.verifying`: time and memory of `invitelog verify` next to plainly reading the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from consumers.sink import opener
+from joins import chain, records
+from joins.chain import Record
+from joins.keys import SINKS
+from joins.process_report import resident_bytes
+from joins.records import CHANGES, JOINS, LOGS
+from joins.settings import Settings
+from ops.bench.__main__ import made_join
+
+BATCH = 2000  # records written at once; an object in the cloud holds as many
+LOOK = 0.01  # seconds between two looks at the memory
+MEGABYTE = 1 << 20
+_READ = """
+import sys
+from pathlib import Path
+for path in Path(sys.argv[1]).rglob("*"):
+    if path.is_file():
+        with path.open("rb", buffering=0) as file:
+            while file.read(1 << 20):
+                pass
+"""
+_START = "import ops.verify, ops.verifying.verification"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by the clock, and the most memory that was resident, in bytes."""
+
+    seconds: float
+    memory: int
+
+
+@click.command()
+@click.option("--joins", default=1_000_000, show_default=True, help="Joins in each copy; a tenth as many changes.")
+@click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
+def bench(joins: int, as_json: bool) -> None:
+    """Fill all four copies, then read their bytes, then verify them, each in a process of its own."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        folder = Path(name)
+        counts = {JOINS: joins, CHANGES: joins // 10}
+        _fill(folder, counts)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        costs = {
+            "read all bytes": _cost([sys.executable, "-c", _READ, str(folder)], folder),
+            "start, verify nothing": _cost([sys.executable, "-c", _START], folder),
+            "verify": _cost([sys.executable, "-m", "ops", "verify"], folder),
+        }
+    plain, ours = costs["read all bytes"], costs["verify"]
+    if as_json:
+        figures = {name: [cost.seconds, cost.memory] for name, cost in costs.items()}
+        click.echo(json.dumps({"joins": joins, "bytes": size, "cost": figures}))
+        return
+    click.echo(f"{joins:,} joins and {joins // 10:,} changes in four copies: {size / MEGABYTE:,.0f} MB")
+    for what, cost in costs.items():
+        click.echo(f"{what:<24} {cost.seconds:>8.2f} s {cost.memory / MEGABYTE:>8.0f} MB")
+    records_all = len(SINKS) * sum(counts.values())
+    click.echo(
+        f"verifying takes {ours.seconds / plain.seconds:.1f} x the time and {ours.memory / plain.memory:.1f} x the "
+        f"memory of reading; {records_all / ours.seconds:,.0f} records a second"
+    )
+
+
+def _fill(folder: Path, counts: dict[str, int]) -> None:
+    settings = Settings(invite_logs_dir=folder)
+    sinks = [opener(name)(settings) for name in SINKS]
+    try:
+        for log in LOGS:
+            made, previous = _records(log, counts[log]), chain.genesis(log)
+            while batch := chain.chained(previous, list(islice(made, BATCH))):
+                previous = batch[-1]["hash"]
+                for sink in sinks:
+                    sink.write(log, batch)
+    finally:
+        for sink in sinks:
+            sink.close()
+
+
+def _records(log: str, count: int) -> Iterator[Record]:
+    began = datetime(2025, 10, 31, tzinfo=UTC)
+    for number in range(count):
+        moment = began + timedelta(seconds=number)
+        join = made_join(number, moment)
+        record = join if log == JOINS else _confirmed(join, number)
+        event = f"{int(moment.timestamp() * 1000)}-{number % 3}"
+        yield {**chain.seal(records.normal(log, record)), "event_id": event}
+
+
+def _confirmed(join: Record, number: int) -> Record:
+    kept = ("recorded_at", "join_id", "guild_id", "user_id", "invite_code", "staff_id", "staff_username", "confidence")
+    return {
+        **{key: join[key] for key in kept},
+        "change": "attribution_confirmed",
+        "change_id": f"confirmed-{number}",
+        "actor_id": "member_search",
+    }
+
+
+def _cost(command: list[str], folder: Path) -> Cost:
+    """What a process takes. Raises RuntimeError when it fails."""
+    environment = {**os.environ, "INVITE_LOGS_DIR": str(folder)}
+    began = time.perf_counter()
+    process, most = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL), 0
+    while process.poll() is None:
+        most = max(most, resident_bytes(process.pid))
+        time.sleep(LOOK)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    return Cost(time.perf_counter() - began, most)
+
+
+if __name__ == "__main__":
+    bench()
