@@ -24,6 +24,7 @@ class Verified:
     sentences: list[str] = field(default_factory=list)  # what was altered, or could not be told
     day: str = ""
     anchors: list[str] = field(default_factory=list)
+    sound_at: float = 0.0  # when an earlier run last found all sound, if this one did not
 
     @property
     def ok(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import click
@@ -14,15 +15,17 @@ from joins.errors import SettingsError
 from ops.verifying.finding import NOTE, UNSETTLED, Verdict
 from ops.verifying.verification import Verification, expected_records
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 STEP = 1000  # records between two moves of the progress bar
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON, for a program.")
 @click.option(
-    "--anchor", "given", multiple=True, metavar="LOG:EVENT_ID:HASH",
-    help="A head that was written down elsewhere, such as in the alerts channel: every copy must hold it. May be "
-    "given more than once. The anchors in the cloud are always held against the copies.",
+    "--anchor", "given", multiple=True, metavar="LOG:EVENT_ID:HASH|DATE",
+    help="A head that was written down elsewhere, such as in the alerts channel: every copy must hold it. Or a day, "
+    "as 2026-11-26, of which an anchor must be in the cloud. May be given more than once. The anchors in the cloud are "
+    "always held against the copies.",
 )  # fmt: skip
 def verify(as_json: bool, given: tuple[str, ...]) -> None:
     """Check every copy record by record: its chain, the other copies, the database's tables, the anchors.
@@ -31,7 +34,8 @@ def verify(as_json: bool, given: tuple[str, ...]) -> None:
     and is named with its file and line; 2: something could not be told, such as an unreachable cloud.
     """
     settings = settings_module.load()
-    checked = Verification(settings, [_anchor(text) for text in given])
+    days = [text for text in given if _DAY.fullmatch(text)]
+    checked = Verification(settings, [_anchor(text) for text in given if text not in days], days)
     if as_json or not sys.stderr.isatty():
         verdict = checked.run()
     else:
@@ -45,6 +49,9 @@ def verify(as_json: bool, given: tuple[str, ...]) -> None:
                     bar.update(STEP)
 
             verdict = checked.run(step)
+    if verdict.altered():
+        # Copies change while they are read: names are erased, files replaced. What is altered stays so.
+        verdict = checked.run()
     click.echo(json.dumps(verdict.as_json()) if as_json else "\n".join(lines(verdict)))
     sys.exit(verdict.status)
 
@@ -72,5 +79,5 @@ def _anchor(text: str) -> Anchor:
         return anchors.from_text(text, "the anchor that was given")
     except ValueError as error:
         raise SettingsError(
-            f"{text!r} is no anchor: it is written LOG:EVENT_ID:HASH, as the alerts channel has it"
+            f"{text!r} is no anchor: it is written LOG:EVENT_ID:HASH, as the alerts channel has it, or a day"
         ) from error

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,7 +55,6 @@ class Watch:
         self._heartbeat = Heartbeat(settings.heartbeat_url) if settings.heartbeat_url else None
         self._started, self._beaten = time.time(), float("-inf")
         self._run: subprocess.Popen[bytes] | None = None
-        self._again = False  # a run that found something is repeated, since copies change while they are read
 
     def tick(self) -> None:
         """One look. Raises redis errors."""
@@ -79,17 +78,21 @@ class Watch:
 
     def _due(self, outcome: Verified | None) -> bool:
         now = time.time()
-        if self._again:
-            return True
         if now - self._started < self._rhythm.settle:
             return False
         every = self._rhythm.unsettled if outcome and outcome.status == UNSETTLED else self._rhythm.verify
         return outcome is None or now - outcome.at > every
 
     def _well(self, outcome: Verified | None) -> bool:
-        """Whether nobody needs to come; before the first run is over nothing is known to be wrong."""
-        late = outcome is not None and time.time() - outcome.at > verified.LATE_SECONDS
-        return look(self._client).ok and not late
+        """Whether nobody needs to come; before the first run is over nothing is known to be wrong.
+
+        A run that could not tell is tried again; it silences the call only when none was sound for two days.
+        """
+        if outcome is not None:
+            sound_at = outcome.at if outcome.status == SOUND else outcome.sound_at
+            if time.time() - sound_at > verified.LATE_SECONDS:
+                return False
+        return look(self._client).ok
 
     def _ended(self, run: subprocess.Popen[bytes]) -> None:
         said, complaint = self._reader.result()
@@ -100,11 +103,10 @@ class Watch:
             reason = complaint.decode(errors="replace").strip().splitlines()[-1:] or [f"status {run.returncode}"]
             outcome = Verified(time.time(), UNSETTLED, [f"`invitelog verify` ended without an outcome: {reason[0]}"])
         else:
-            if verdict["status"] == ALTERED and not self._again:
-                self._again = True
-                return
             outcome = self._outcome(verdict)
-        self._again = False
+        before = verified.read(self._client)
+        if outcome.status != SOUND and before is not None:
+            outcome = replace(outcome, sound_at=before.at if before.status == SOUND else before.sound_at)
         for sentence in outcome.sentences:
             _log.log(logging.ERROR if outcome.status == ALTERED else logging.WARNING, "%s", sentence)
         _log.info("verified: %s", verified.WORDS[outcome.status])

@@ -37,11 +37,11 @@ class Anchor:
 
 def from_text(text: str, origin: str) -> Anchor:
     """The anchor in `LOG:EVENT_ID:HASH`. Raises ValueError."""
-    log, event, digest = text.split(":")
-    parse(event)
+    log, event, digest = text.strip().strip("`").split(":")
+    milliseconds, sequence = parse(event)
     if log not in LOGS or len(bytes.fromhex(digest)) != 32:
         raise ValueError(text)
-    return Anchor(log, event, digest, origin)
+    return Anchor(log, f"{milliseconds}-{sequence}", digest.lower(), origin)
 
 
 def make(bucket: Bucket, day: str, made_at: str, heads: Mapping[str, Head]) -> bool:
@@ -62,9 +62,12 @@ def read(bucket: Bucket) -> tuple[list[Anchor], list[str]]:
     for name in bucket.names(_FOLDER):
         shown = f"{bucket.shown}/{name}"
         try:
-            heads = json.loads(bucket.read(name) or b"")["heads"]
+            data = bucket.read(name) or b""
+            heads = json.loads(data)["heads"]
+            if canonical(json.loads(data)) != data or not heads:
+                raise ValueError("it is written otherwise than this program writes it")
             found += [from_text(f"{log}:{head['event_id']}:{head['hash']}", shown) for log, head in heads.items()]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             unreadable.append(shown)
     return found, unreadable
 

@@ -75,25 +75,34 @@ def _misplaced(walk: Walk, found: Record, expected: Line, coming: Iterator[Line]
     )
 
 
-def contradictions(walks: Sequence[Walk], common: str) -> list[Finding]:
-    """Of copies that are sound each by itself: those that hold something else at the same place."""
-    groups: dict[str | None, list[Walk]] = {}
+def contradictions(walks: Sequence[Walk]) -> list[Finding]:
+    """Of copies that are sound each by itself: those that hold something else than another, where both reach.
+
+    Two copies are compared at the end of the shorter one. Those that more copies contradict than bear out are named,
+    or all where neither side has more.
+    """
+    against = {id(walk): [other for other in walks if _differ(walk, other)] for walk in walks}
+    found = []
     for walk in walks:
-        groups.setdefault(walk.hashes.get(common), []).append(walk)
-    if len(groups) < 2:
-        return []
-    ordered = sorted(groups.values(), key=len, reverse=True)
-    most, found = ordered[0], []
-    certain = len(most) > len(ordered[1])
-    for walk in (walk for group in ordered[1:] for walk in group):
-        here, there = _first_difference(walk.source, most[0].source)
-        names = " and ".join(other.source.sink for other in most)
-        if certain:
+        opponents = against[id(walk)]
+        agreeing = (other for other in walks if other not in opponents)
+        allies = [other for other in agreeing if any(one in opponents for one in against[id(other)])]
+        if not opponents or len(allies) > len(opponents):  # the walk is among its allies
+            continue
+        here, there = _first_difference(walk.source, opponents[0].source)
+        names = " and ".join(other.source.sink for other in opponents)
+        if len(allies) < len(opponents):
             what = f"the chain is sound in itself, but from this record on it is not that of {names} ({there})"
         else:
             what = f"this copy and that of {names} ({there}) are each sound in themselves and differ from here on"
         found.append(Finding(REWRITTEN, walk.source.sink, walk.source.log, here, what))
     return found
+
+
+def _differ(one: Walk, other: Walk) -> bool:
+    """Whether two copies hold something else at the end of the shorter one."""
+    shorter, longer = sorted((one, other), key=_reach)
+    return shorter.head[0] != event_id.ZERO and longer.hashes.get(shorter.head[0]) != shorter.head[1]
 
 
 def _first_difference(one: Source, other: Source) -> tuple[str, str]:

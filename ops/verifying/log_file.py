@@ -188,7 +188,8 @@ def json_file(folder: Path, log: str) -> LogFile | None:
 
     def tear(opened: int, path: Path) -> tuple[int, bytes, int] | None:
         end = array_file.read_end(opened, path, log)
-        return (end.tail.end, end.rest, _strange(end.rest, end.close)) if end.torn else None
+        whole = end.rest.rstrip(BLANK) == b"," + CLOSE  # a crash never leaves the bracket after a comma
+        return (end.tail.end, end.rest, _strange(end.rest, end.close)) if end.torn and not whole else None
 
     path = json_path(folder, log)
     kind = Kind(

@@ -8,18 +8,19 @@ from collections.abc import Callable, Sequence
 from joins import event_id
 from joins.cloud import anchors
 from joins.cloud.anchors import Anchor
-from joins.cloud.bucket import Bucket
+from joins.cloud.bucket import Bucket, without_login
 from joins.copies import finding as copies
 from joins.erasure import Erasure, Erasures
 from joins.errors import LogDamaged, NewerVersion, NoBucket, SinkUnavailable
 from joins.event_id import ZERO
 from joins.keys import SINKS
+from joins.log_files import csv_path, database_path, json_path
 from joins.records import CHANGES, LOGS
 from joins.settings import Settings
 from ops.verifying.cloud_objects import CloudObjects
 from ops.verifying.comparing import classify, contradictions
 from ops.verifying.database_rows import database_rows
-from ops.verifying.finding import NOTE, REWRITTEN, UNSETTLED, Finding, Verdict
+from ops.verifying.finding import NOTE, REMOVED, REWRITTEN, UNSETTLED, Finding, Verdict
 from ops.verifying.following import Orders, Walk, follow
 from ops.verifying.log_file import csv_file, json_file
 from ops.verifying.source import Source
@@ -30,14 +31,17 @@ Step = Callable[[], object]
 class Verification:
     """One run over what a machine can reach."""
 
-    def __init__(self, settings: Settings, given: Sequence[Anchor] = ()) -> None:
-        self._settings, self._anchors = settings, list(given)
+    def __init__(self, settings: Settings, given: Sequence[Anchor] = (), days: Sequence[str] = ()) -> None:
+        """`given`: anchors from elsewhere; `days`: those of which there must be one in the cloud."""
+        self._settings, self._given, self._days = settings, given, days
+        self._anchors: list[Anchor] = []
         self._verdict = Verdict()
         self._bucket: Bucket | None = None
 
     def run(self, step: Step = lambda: None) -> Verdict:
-        """Verifies; `step` is called at each record of each copy."""
+        """Verifies anew; `step` is called at each record of each copy."""
         began = time.monotonic()
+        self._verdict, self._anchors = Verdict(), list(self._given)
         self._open_cloud()
         known: list[Source] = self._sources(CHANGES)
         try:
@@ -56,13 +60,12 @@ class Verification:
         return self._verdict
 
     def _log(self, log: str, sources: list[Source], orders: Callable[[str], Orders], step: Step) -> None:
-        heads = [source.head for source in sources if source.head not in (None, ZERO)]
-        common = min((head for head in heads if head is not None), key=event_id.parse, default=ZERO)
+        heads = [source.head for source in sources if source.head is not None]
         held = [anchor for anchor in self._anchors if anchor.log == log]
         walks = []
         for source in sources:
             try:
-                walk = follow(source, orders(source.sink), [common, *(anchor.event_id for anchor in held)], step)
+                walk = follow(source, orders(source.sink), [*heads, *(anchor.event_id for anchor in held)], step)
             except SinkUnavailable as error:
                 self._add(UNSETTLED, source.sink, log, str(error))
                 continue
@@ -72,14 +75,46 @@ class Verification:
             }  # fmt: skip
             for kind, sentence in source.after_lines():
                 self._add(kind, source.sink, log, sentence)
-        sound = [walk for walk in walks if walk.flaw is None]
+        # A torn end says nothing of what stands before it.
+        sound = [walk for walk in walks if walk.flaw is None or walk.flaw.torn]
         self._verdict.findings += [classify(walk, walks) for walk in walks if walk.flaw is not None]
         reaching = [walk for walk in sound if walk.head[0] != ZERO]
-        found = contradictions(reaching, common)
-        self._verdict.findings += found
+        self._verdict.findings += contradictions(reaching)
         self._lengths(log, sound)
         for walk in reaching:
             self._hold(walk, held)
+        self._missing(log, walks, held)
+
+    def _missing(self, log: str, walks: list[Walk], held: list[Anchor]) -> None:
+        """Says which copies are not there though records are, and whether an anchor lies beyond all that are."""
+        there = {walk.source.sink for walk in walks}
+        told = {finding.sink for finding in self._verdict.findings if finding.kind == UNSETTLED}
+        lacking = [sink for sink in SINKS if sink not in there]
+        if held or any(walk.records for walk in walks):
+            for sink in lacking:
+                if sink not in told:
+                    home = self._home(sink, log)
+                    self._add(UNSETTLED, sink, log, f"{home} is not there; its consumer makes it anew from the others")
+        reach = event_id.latest(*(walk.head[0] for walk in walks))
+        beyond = [anchor for anchor in held if event_id.is_above(anchor.event_id, reach)]
+        if not beyond or any(walk.flaw is not None for walk in walks):
+            return
+        anchor = min(beyond, key=lambda one: event_id.parse(one.event_id))
+        what = f"no copy of the {log} log reaches to record {anchor.event_id}, which {anchor.origin} witnesses"
+        if lacking:
+            self._add(UNSETTLED, lacking[0], log, f"{what}, but not every copy could be looked at")
+            return
+        what += ": records were removed from the end of all of them"
+        self._verdict.findings += [
+            Finding(REMOVED, walk.source.sink, log, walk.source.shown, what, anchor.event_id) for walk in walks
+        ]
+
+    def _home(self, sink: str, log: str) -> str:
+        folder = self._settings.invite_logs_dir
+        if sink == "cloud":
+            return f"the backup at {without_login(self._settings.cloud_url)}"
+        path_of = {"json": json_path(folder, log), "csv": csv_path(folder, log), "sqlite": database_path(folder)}
+        return str(path_of[sink])
 
     def _lengths(self, log: str, walks: list[Walk]) -> None:
         """Says which copies are shorter: they are behind, or lost their end, which their consumer gives back."""
@@ -114,6 +149,9 @@ class Verification:
             self._bucket = Bucket(self._settings.cloud_url)
             found, unreadable = anchors.read(self._bucket)
             self._anchors += found
+            for day in self._days:
+                if not anchors.is_made(self._bucket, day):
+                    self._add(UNSETTLED, "cloud", "", f"there is no anchor of {day} in {self._bucket.shown}")
             for shown in unreadable:
                 self._add(REWRITTEN, "cloud", "", f"{shown} is no anchor of this program any more")
         except NoBucket as error:
