@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from redis.exceptions import OutOfMemoryError, RedisError
 
@@ -23,6 +23,9 @@ from joins.lease import RENEW_EVERY, Lease
 from joins.process_report import Report
 from joins.redis_url import connect
 from joins.settings import Settings
+
+if TYPE_CHECKING:
+    from consumers.backing_up import DailyBackup
 
 _log = logging.getLogger("consumers")
 
@@ -46,6 +49,7 @@ class Consumer:
         self._filling = Filling(sink, settings, self._lease.check, lambda: not self.stopping.is_set())
         self._delivery = Delivery(self.client, sink, lambda: open_sink(settings), self._lease.check, self._filling.fill)
         self._report = Report(sink)
+        self._daily = _daily_backup(settings) if sink == "cloud" else None
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
     def __enter__(self) -> Self:
@@ -103,6 +107,8 @@ class Consumer:
             return 1
         if backlog == 0:
             self._recovered()
+            if self._daily is not None:
+                self._daily.look()
         return backlog
 
     def _step_aside(self) -> None:
@@ -174,3 +180,9 @@ class Consumer:
                 _log.warning("%s", error)
             except RedisError as error:
                 _log.debug("no report: %s", error)
+
+
+def _daily_backup(settings: Settings) -> DailyBackup:
+    from consumers.backing_up import DailyBackup  # with obstore, which the other sinks do not need in memory
+
+    return DailyBackup(settings)

@@ -103,6 +103,11 @@ class LogReader:
         """Whether any of these bytes stands in a record's line."""
         return any(self._map.find(needle, self._begin, self._end) >= 0 for needle in needles)
 
+    def raw(self) -> Iterator[bytes]:
+        """The bytes of all records' lines, as they stand there, a piece at a time."""
+        for start in range(self._begin, self._end, _STEP):
+            yield self._map[start : min(start + _STEP, self._end)]
+
     def lines(self) -> Iterator[bytes]:
         """Every line of a record, without its newline, oldest first; see `parse`."""
         position = self._begin

@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
 from joins import durable
@@ -83,6 +89,31 @@ class Bucket:
         with self._errors():
             obstore.put(self._store, name, data, mode="overwrite")
             self._sync(name)
+
+    def upload(self, name: str, path: Path) -> None:
+        """Puts a file, of whatever size, durable on return; in its place if there is such an object."""
+        with self._errors():
+            obstore.put(self._store, name, path)
+            self._sync(name)
+
+    def download(self, name: str, file: BinaryIO) -> None:
+        """Writes an object's bytes to a file, a piece at a time. Raises NoBucket too when there is no such object."""
+        with self._errors():
+            for piece in obstore.get(self._store, name).stream():
+                file.write(piece)
+
+    def delete(self, name: str) -> bool:
+        """Takes an object away; False where the store does not let it go (a lock, or no such permission)."""
+        try:
+            with self._errors():
+                obstore.delete(self._store, name)
+        except NoBucket:
+            return True  # there is none
+        except SinkUnavailable as error:
+            if isinstance(error.__cause__, PermissionDeniedError | UnauthenticatedError) or "403" in str(error):
+                return False
+            raise
+        return True
 
     def kept_versions(self, name: str) -> str | None:
         """Says, where the bucket keeps an object's earlier bytes when it is replaced, which and until when.

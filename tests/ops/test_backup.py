@@ -1,0 +1,233 @@
+"""Backups that are made, kept for their time, proven, and restored."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import sqlite3
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers import backing_up
+from joins import settings as settings_module
+from joins.cloud import backups
+from joins.cloud.bucket import Bucket
+from joins.keys import SINKS
+from joins.log_files import csv_path, database_path, json_path
+from joins.records import CHANGES, JOINS, LOGS
+from joins.settings import Settings
+from ops.__main__ import main
+from ops.verifying.verification import Verification
+from tests.consumers.sink_kinds import LOCAL
+from tests.ops.verified_house import JOIN_COUNT, House
+
+DAY = "2026-11-26"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    (tmp_path / "logs").mkdir()
+    made = House(tmp_path / "logs")
+    shutil.move(made.folder / "cloud", tmp_path / "cloud")
+    made.settings = Settings(invite_logs_dir=made.folder, cloud_backup_url=(tmp_path / "cloud").as_uri())
+    return made
+
+
+def bucket(house: House) -> Bucket:
+    return Bucket(house.settings.cloud_url)
+
+
+def call(house: House, *arguments: str) -> tuple[int, str]:
+    environment = {
+        "INVITE_LOGS_DIR": str(house.folder), "CLOUD_BACKUP_URL": house.settings.cloud_backup_url,
+        "REDIS_URL": "unix:///nowhere.sock",
+    }  # fmt: skip
+    done = CliRunner().invoke(main, list(arguments), env=environment)
+    return done.exit_code, done.output
+
+
+def content(folder: Path) -> dict[str, object]:
+    """The logs without allocated space, and the database as rows."""
+    found: dict[str, object] = {}
+    for log in LOGS:
+        found[f"{log}.json"] = json_path(folder, log).read_bytes().rstrip()
+        found[f"{log}.csv"] = csv_path(folder, log).read_bytes()
+    database = sqlite3.connect(database_path(folder))
+    found["database"] = [line for line in database.iterdump() if "_sqlite_migrations" not in line]
+    database.close()
+    return found
+
+
+def test_a_day_has_one_backup_and_it_holds_what_there_is(house: House) -> None:
+    made = backing_up.make(house.settings, bucket(house), DAY)
+    assert made is not None
+    assert backing_up.make(house.settings, bucket(house), DAY) is None, "it is there"
+    assert backups.read(bucket(house), DAY) == made
+    assert [file.name for file in made.files] == [
+        "invite_joins.json", "invite_joins.csv", "invite_changes.json", "invite_changes.csv", "invites.db",
+    ]  # fmt: skip
+    last = house.records[JOINS][-1]
+    assert all(
+        file.heads[JOINS] == [last["event_id"], last["hash"], JOIN_COUNT] for file in made.files if JOINS in file.heads
+    )
+    assert not list(house.folder.glob(".backup/*"))
+    assert call(house, "backup", "check") == (0, f"{DAY}  {JOIN_COUNT} joins, 5 files, 0.1 MB: it can be restored.\n")
+    assert call(house, "backup", "list")[1].startswith(f"{DAY}  {JOIN_COUNT} joins")
+    assert house.verify().status == 0
+
+
+def test_one_made_by_hand_stands_beside_the_daily_one(house: House) -> None:
+    backing_up.make(house.settings, bucket(house), DAY)
+    status, said = call(house, "backup", "now")
+    assert (status, f"{JOIN_COUNT} joins" in said) == (0, True), said
+    assert len(backups.names(bucket(house))) == 2
+    shutil.rmtree(house.folder)
+    house.folder.mkdir()
+    assert call(house, "backup", "now")[0] == 1
+    assert call(house, "backup", "check", "2020-01-01")[0] == 1
+
+
+def test_what_a_crash_left_is_no_backup_and_the_next_try_is_whole(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = bucket(house)
+
+    def dies(name: str, data: bytes) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "create", dies)
+    with pytest.raises(KeyboardInterrupt):
+        backing_up.make(house.settings, store, DAY)
+    assert backups.names(bucket(house)) == []
+    assert backing_up.make(house.settings, bucket(house), DAY) is not None
+    assert call(house, "backup", "check")[0] == 0
+    assert backing_up.clear(house.settings, bucket(house)) == []
+    left = bucket(house).names(backups.FOLDER)
+    assert len(left) == 6, "what the crash left is gone once its day is over"
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "edited", "manifest"])
+def test_a_backup_that_was_altered_fails_its_check_and_is_not_restored(house: House, tmp_path: Path, how: str) -> None:
+    made = backing_up.make(house.settings, bucket(house), DAY)
+    assert made is not None
+    path = tmp_path / "cloud" / made.files[0].object
+    if how == "missing":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-20])
+    elif how == "edited":
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b"Pip", b"Pop")))
+    else:
+        named = tmp_path / "cloud" / backups.manifest(DAY)
+        told = json.loads(named.read_bytes())
+        told["files"][0]["heads"][JOINS][1] = "0" * 64
+        named.write_bytes(json.dumps(told).encode())
+    status, said = call(house, "backup", "check")
+    assert status == 1, said
+    shutil.rmtree(house.folder)
+    assert call(house, "restore", "--from-backup", DAY)[0] == 1
+    assert not json_path(house.folder, JOINS).exists()
+
+
+@given(
+    st.sets(st.dates(date(2024, 1, 1), date(2026, 12, 31)), min_size=1, max_size=60),
+    st.tuples(*[st.integers(0, 9)] * 3),
+)
+def test_the_newest_of_each_day_week_and_month_stays_and_always_one(
+    days: set[date], keep: tuple[int, int, int]
+) -> None:
+    names = [day.isoformat() for day in days]
+    gone = backups.expired(names, *keep)
+    kept = sorted(set(names) - set(gone), reverse=True)
+    ordered = sorted(names, reverse=True)
+    assert kept[0] == ordered[0]
+    assert set(ordered[: keep[0]]) <= set(kept)
+    months = list(dict.fromkeys(name[:7] for name in ordered))[: keep[2]]
+    assert all(max(name for name in names if name.startswith(month)) in kept for month in months)
+    assert len(kept) <= 1 + sum(keep)
+
+
+def test_backups_that_served_their_time_are_removed_with_their_files(house: House) -> None:
+    settings = Settings(
+        invite_logs_dir=house.folder, cloud_backup_url=house.settings.cloud_backup_url,
+        backup_keep_daily=2, backup_keep_weekly=0, backup_keep_monthly=0,
+    )  # fmt: skip
+    for day in ("2026-11-01", "2026-11-02", "2026-11-03"):
+        assert backing_up.make(settings, bucket(house), day) is not None
+    assert backing_up.clear(settings, bucket(house)) == ["2026-11-01"]
+    assert backups.names(bucket(house)) == ["2026-11-02", "2026-11-03"]
+    assert len(bucket(house).names(backups.FOLDER)) == 12
+    assert call(house, "backup", "check", "2026-11-02")[0] == 0
+
+
+def test_the_cloud_consumer_makes_the_days_backup_by_itself(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backing_up, "FIRST_LOOK", 0.0)
+    daily = backing_up.DailyBackup(house.settings)
+    daily.look()
+    assert daily._thread is not None
+    daily._thread.join(30)
+    assert backups.names(bucket(house)) == [datetime.now(UTC).date().isoformat()]
+    nowhere = backing_up.DailyBackup(Settings(invite_logs_dir=house.folder))
+    nowhere.look()
+    assert nowhere._thread is None, "a folder on this machine is no backup"
+
+
+def test_restoring_gives_the_same_bytes_and_the_same_database(house: House) -> None:
+    before = content(house.folder)
+    shutil.rmtree(house.folder)
+    status, said = call(house, "restore")
+    assert (status, "20 records were restored" in said) == (0, True), said
+    assert content(house.folder) == before
+    assert house.verify().status == 0
+    shutil.rmtree(house.folder)
+    house.folder.mkdir()
+    house.fill(("json", "csv", "sqlite"), {JOINS: house.records[JOINS][:4], CHANGES: []})
+    assert call(house, "restore")[0] == 0
+    assert content(house.folder) == before, "older data gives way, and is kept"
+    assert len(list(house.folder.glob("*.replaced-*"))) >= 3
+
+
+def test_a_backup_is_restored_as_it_was(house: House) -> None:
+    before = content(house.folder)
+    backing_up.make(house.settings, bucket(house), DAY)
+    shutil.rmtree(house.folder)
+    status, said = call(house, "restore", "--from-backup", DAY)
+    assert (status, "20 records" in said) == (0, True), said
+    assert content(house.folder) == before
+
+
+def test_newer_data_is_never_replaced(house: House) -> None:
+    shutil.rmtree(house.folder / ".." / "cloud" / JOINS)
+    cloud = LOCAL["cloud"](house.folder.parent).open()
+    cloud.write(JOINS, house.records[JOINS][:5])
+    before = content(house.folder)
+    status, said = call(house, "restore")
+    assert (status, "reaches further" in said) == (1, True), said
+    assert content(house.folder) == before
+
+
+def test_a_point_in_time_goes_into_another_folder(house: House, tmp_path: Path) -> None:
+    moment = datetime.fromtimestamp(int(house.records[JOINS][8]["event_id"].split("-")[0]) / 1000, UTC)
+    until = (moment - timedelta(milliseconds=1)).isoformat()
+    assert call(house, "restore", "--until", until)[0] == 10
+    assert call(house, "restore", "--until", "yesterday", "--into", str(tmp_path / "then"))[0] == 10
+    status, said = call(house, "restore", "--until", until, "--into", str(tmp_path / "then"))
+    assert status == 0, said
+    verdict = Verification(Settings(invite_logs_dir=tmp_path / "then")).run()
+    wanted = sum(
+        one["event_id"].split("-")[0] < house.records[JOINS][8]["event_id"].split("-")[0]
+        for one in house.records[JOINS]
+    )
+    assert verdict.status == 0
+    assert {sink: logs[JOINS]["records"] for sink, logs in verdict.copies.items()} == dict.fromkeys(SINKS[:3], wanted)
+
+
+def test_settings_of_how_long_backups_stay_are_read() -> None:
+    found = settings_module.load({"BACKUP_KEEP_DAILY": "3"}, None)
+    assert (found.backup_keep_daily, found.backup_keep_weekly, found.backup_keep_monthly) == (3, 5, 12)
