@@ -78,7 +78,7 @@ def make(settings: Settings, bucket: Bucket, name: str) -> Backup | None:
     try:
         files = []
         for path, heads in _snapshots(folder, working):
-            size, digest = _pack(path, packed := path.with_name(f"{path.name}.gz"))
+            size, digest = pack(path, packed := path.with_name(f"{path.name}.gz"))
             path.unlink()
             bucket.upload(object_name := f"{place}/{packed.name}", packed)
             packed.unlink()
@@ -147,7 +147,7 @@ def _database(path: Path, target: Path) -> tuple[Path, dict[str, list[Any]]]:
     return target, {log: [event, digest, records] for log, event, digest, records in rows}
 
 
-def _pack(path: Path, target: Path) -> tuple[int, str]:
+def pack(path: Path, target: Path) -> tuple[int, str]:
     """Compresses a file; gives the bytes and the SHA-256 of what it holds."""
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file, gzip.open(target, "wb", compresslevel=6) as packed:

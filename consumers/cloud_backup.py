@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from consumers import backup_erasing
 from joins.chain import Record
 from joins.cloud import generations, segments
 from joins.cloud.bucket import Bucket
@@ -86,7 +87,7 @@ class CloudBackup:
                 continue
             if kept is not None:
                 remnants.append(f"{self._bucket.shown}/{name} keeps its old bytes as {kept}")
-        return remnants
+        return remnants + backup_erasing.erase(self._bucket, erasures)
 
     def close(self) -> None:
         """See Sink. The store keeps nothing open that needs closing."""

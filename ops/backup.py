@@ -89,7 +89,8 @@ def faults(bucket: Bucket, chosen: Backup, folder: Path) -> list[str]:
             unpack(bucket, chosen, folder, bar.update)
     except LogDamaged as error:
         return [str(error)]
-    verdict = Verification(Settings(invite_logs_dir=folder)).run()
+    sinks = sorted({_SINKS[file.name] for file in chosen.files})
+    verdict = Verification(Settings(invite_logs_dir=folder), sinks=sinks).run()
     wrong = [finding.sentence for finding in verdict.findings if finding.kind != NOTE]
     for file in chosen.files:
         for log, head in file.heads.items():

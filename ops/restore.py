@@ -24,9 +24,11 @@ from joins.chain import Record
 from joins.cloud.bucket import Bucket
 from joins.copies import finding
 from joins.copies.copy import Copy
+from joins.erasure import Erasure, erasure_of
 from joins.errors import InviteLogError, SettingsError
+from joins.event_id import ZERO
 from joins.log_files import csv_path, database_path, json_path
-from joins.records import LOGS
+from joins.records import CHANGES, LOGS
 from joins.settings import Settings
 from joins.tail import empty_head
 from ops import embedded
@@ -71,7 +73,7 @@ def restore(into: Path | None, until: str | None, backup: str | None) -> None:
                 count = _unpacked(bucket, backup, building)
             else:
                 count = _filled(settings, building, moment)
-                _prove(building)
+                _prove(building, _orders(settings))
             kept = _put_in_place(building, folder)
         finally:
             with suppress(OSError):
@@ -111,10 +113,18 @@ def _batches(copy: Copy | None, log: str, moment: int | None) -> Iterator[list[R
     return iter(lambda: list(itertools.islice(records, BATCH)), [])
 
 
-def _prove(building: Path) -> None:
-    wrong = [one for one in Verification(Settings(invite_logs_dir=building)).run().findings if one.kind != NOTE]
+def _prove(building: Path, ordered: list[Erasure]) -> None:
+    verdict = Verification(Settings(invite_logs_dir=building), sinks=_ON_DISK, ordered=ordered).run()
+    wrong = [finding for finding in verdict.findings if finding.kind != NOTE]
     if wrong:
         raise InviteLogError(f"what was restored does not verify ({wrong[0].sentence}): nothing was put in place")
+
+
+def _orders(settings: Settings) -> list[Erasure]:
+    """All erasures in the cloud: names may be gone by one that is later than the moment asked for."""
+    copy = finding.open_copy("cloud", CHANGES, settings.invite_logs_dir, settings.cloud_url)
+    records = copy.after(ZERO) if copy is not None else iter(())
+    return [one for record in records if (one := erasure_of(record)) is not None]
 
 
 def _unpacked(bucket: Bucket, name: str, building: Path) -> int:

@@ -152,7 +152,7 @@ class Bucket:
             yield
         except (BaseError, OSError) as error:
             reason = " ".join(str(error).partition("Debug source")[0].split())[:_REASON]
-            if isinstance(error, NotFoundError) or "NoSuchBucket" in reason:
+            if isinstance(error, NotFoundError | FileNotFoundError) or "NoSuchBucket" in reason:
                 raise NoBucket(
                     f"the cloud backup {self.shown} cannot be used: there is no such bucket or folder ({reason})"
                 ) from error

@@ -31,9 +31,20 @@ Step = Callable[[], object]
 class Verification:
     """One run over what a machine can reach."""
 
-    def __init__(self, settings: Settings, given: Sequence[Anchor] = (), days: Sequence[str] = ()) -> None:
-        """`given`: anchors from elsewhere; `days`: those of which there must be one in the cloud."""
+    def __init__(
+        self,
+        settings: Settings,
+        given: Sequence[Anchor] = (),
+        days: Sequence[str] = (),
+        sinks: Sequence[str] = SINKS,
+        ordered: Sequence[Erasure] = (),
+    ) -> None:
+        """`given`: anchors from elsewhere; `days`: those of which there must be one in the cloud.
+
+        `sinks`: the copies that there should be; `ordered`: erasures that none of them may know of.
+        """
         self._settings, self._given, self._days = settings, given, days
+        self._sinks, self._ordered = sinks, ordered
         self._anchors: list[Anchor] = []
         self._verdict = Verdict()
         self._bucket: Bucket | None = None
@@ -48,7 +59,7 @@ class Verification:
             erasures = {source.sink: self._orders(source) for source in known}
         finally:
             _close(known)
-        every = Erasures(one for found in erasures.values() for one in found)
+        every = Erasures([*self._ordered, *(one for found in erasures.values() for one in found)])
         for log in LOGS:
             sources = self._sources(log)
             try:
@@ -89,7 +100,7 @@ class Verification:
         """Says which copies are not there though records are, and whether an anchor lies beyond all that are."""
         there = {walk.source.sink for walk in walks}
         told = {finding.sink for finding in self._verdict.findings if finding.kind == UNSETTLED}
-        lacking = [sink for sink in SINKS if sink not in there]
+        lacking = [sink for sink in self._sinks if sink not in there]
         if held or any(walk.records for walk in walks):
             for sink in lacking:
                 if sink not in told:
@@ -145,6 +156,8 @@ class Verification:
                 return
 
     def _open_cloud(self) -> None:
+        if "cloud" not in self._sinks:
+            return
         try:
             self._bucket = Bucket(self._settings.cloud_url)
             found, unreadable = anchors.read(self._bucket)
@@ -164,7 +177,7 @@ class Verification:
 
     def _sources(self, log: str) -> list[Source]:
         found: list[Source] = []
-        for sink in SINKS:
+        for sink in self._sinks:
             try:
                 source = self._open(sink, log)
             except SinkUnavailable as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import shutil
 import sqlite3
@@ -15,19 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers import backing_up
+from consumers.cloud_backup import CloudBackup
+from consumers.unpacking import unpack
+from joins import event_id
 from joins import settings as settings_module
 from joins.cloud import backups
 from joins.cloud.bucket import Bucket
+from joins.erasure import Erasure, erasure_of
+from joins.errors import NoBucket
 from joins.keys import SINKS
 from joins.log_files import csv_path, database_path, json_path
 from joins.records import CHANGES, JOINS, LOGS
 from joins.settings import Settings
 from ops.__main__ import main
 from ops.verifying.verification import Verification
-from tests.consumers.sink_kinds import LOCAL
 from tests.ops.verified_house import JOIN_COUNT, House
 
-DAY = "2026-11-26"
+DAY = "2026-11-20"
 
 
 @pytest.fixture
@@ -41,6 +46,11 @@ def house(tmp_path: Path) -> House:
 
 def bucket(house: House) -> Bucket:
     return Bucket(house.settings.cloud_url)
+
+
+def house_order(house: House) -> Erasure:
+    [order] = [one for change in house.records[CHANGES] if (one := erasure_of(change))]
+    return order
 
 
 def call(house: House, *arguments: str) -> tuple[int, str]:
@@ -59,7 +69,7 @@ def content(folder: Path) -> dict[str, object]:
         found[f"{log}.json"] = json_path(folder, log).read_bytes().rstrip()
         found[f"{log}.csv"] = csv_path(folder, log).read_bytes()
     database = sqlite3.connect(database_path(folder))
-    found["database"] = [line for line in database.iterdump() if "_sqlite_migrations" not in line]
+    found["database"] = sorted(line for line in database.iterdump() if "_sqlite_migrations" not in line)
     database.close()
     return found
 
@@ -77,7 +87,8 @@ def test_a_day_has_one_backup_and_it_holds_what_there_is(house: House) -> None:
         file.heads[JOINS] == [last["event_id"], last["hash"], JOIN_COUNT] for file in made.files if JOINS in file.heads
     )
     assert not list(house.folder.glob(".backup/*"))
-    assert call(house, "backup", "check") == (0, f"{DAY}  {JOIN_COUNT} joins, 5 files, 0.1 MB: it can be restored.\n")
+    status, said = call(house, "backup", "check")
+    assert (status, said.splitlines()[-1]) == (0, f"{DAY}  {JOIN_COUNT} joins, 5 files, 0.1 MB: it can be restored.")
     assert call(house, "backup", "list")[1].startswith(f"{DAY}  {JOIN_COUNT} joins")
     assert house.verify().status == 0
 
@@ -203,9 +214,9 @@ def test_a_backup_is_restored_as_it_was(house: House) -> None:
 
 
 def test_newer_data_is_never_replaced(house: House) -> None:
-    shutil.rmtree(house.folder / ".." / "cloud" / JOINS)
-    cloud = LOCAL["cloud"](house.folder.parent).open()
-    cloud.write(JOINS, house.records[JOINS][:5])
+    _, *later = sorted((house.folder.parent / "cloud" / JOINS).iterdir())
+    for path in later:
+        path.unlink()
     before = content(house.folder)
     status, said = call(house, "restore")
     assert (status, "reaches further" in said) == (1, True), said
@@ -213,17 +224,17 @@ def test_newer_data_is_never_replaced(house: House) -> None:
 
 
 def test_a_point_in_time_goes_into_another_folder(house: House, tmp_path: Path) -> None:
-    moment = datetime.fromtimestamp(int(house.records[JOINS][8]["event_id"].split("-")[0]) / 1000, UTC)
+    milliseconds = event_id.milliseconds(house.records[JOINS][8]["event_id"])
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     until = (moment - timedelta(milliseconds=1)).isoformat()
     assert call(house, "restore", "--until", until)[0] == 10
     assert call(house, "restore", "--until", "yesterday", "--into", str(tmp_path / "then"))[0] == 10
     status, said = call(house, "restore", "--until", until, "--into", str(tmp_path / "then"))
     assert status == 0, said
-    verdict = Verification(Settings(invite_logs_dir=tmp_path / "then")).run()
-    wanted = sum(
-        one["event_id"].split("-")[0] < house.records[JOINS][8]["event_id"].split("-")[0]
-        for one in house.records[JOINS]
-    )
+    verdict = Verification(
+        Settings(invite_logs_dir=tmp_path / "then"), sinks=SINKS[:3], ordered=[house_order(house)]
+    ).run()
+    wanted = sum(event_id.milliseconds(one["event_id"]) < milliseconds for one in house.records[JOINS])
     assert verdict.status == 0
     assert {sink: logs[JOINS]["records"] for sink, logs in verdict.copies.items()} == dict.fromkeys(SINKS[:3], wanted)
 
@@ -231,3 +242,33 @@ def test_a_point_in_time_goes_into_another_folder(house: House, tmp_path: Path) 
 def test_settings_of_how_long_backups_stay_are_read() -> None:
     found = settings_module.load({"BACKUP_KEEP_DAILY": "3"}, None)
     assert (found.backup_keep_daily, found.backup_keep_weekly, found.backup_keep_monthly) == (3, 5, 12)
+
+
+def test_names_go_out_of_every_backup_and_it_can_still_be_restored(house: House, tmp_path: Path) -> None:
+    person = house.records[JOINS][6]
+    made = backing_up.make(house.settings, bucket(house), DAY)
+    backing_up.make(house.settings, bucket(house), "2026-11-21")
+    assert made is not None
+    order = Erasure(person["guild_id"], person["user_id"], "9" * 13 + "-0")
+    cloud = CloudBackup(house.settings.cloud_url)
+    assert cloud.erase([order]) == []
+    objects = list((tmp_path / "cloud").rglob("*.gz"))
+    assert not [path for path in objects if person["salts"]["member"].encode() in gzip.decompress(path.read_bytes())]
+    assert len(backups.names(bucket(house))) == 2
+    now = backups.read(bucket(house), DAY)
+    assert now is not None
+    assert now != made
+    with pytest.raises(NoBucket):
+        bucket(house).download(made.files[0].object, io.BytesIO())
+    assert cloud.erase([order]) == []
+    assert backups.read(bucket(house), DAY) == now, "done again, it changes nothing"
+    unpack(bucket(house), now, tmp_path)
+    assert person["user_id"].encode() in (tmp_path / "invite_joins.csv").read_bytes()
+
+
+def test_a_backup_that_cannot_be_read_is_told_when_names_are_to_go(house: House, tmp_path: Path) -> None:
+    made = backing_up.make(house.settings, bucket(house), DAY)
+    assert made is not None
+    (tmp_path / "cloud" / made.files[0].object).write_bytes(b"x")
+    [told] = CloudBackup(house.settings.cloud_url).erase([house_order(house)])
+    assert f"the backup {DAY} may hold the names" in told
