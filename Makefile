@@ -9,7 +9,7 @@ UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test histories raid kills powercuts chaos writers fuzz lint lock clean
+.PHONY: help demo run test histories raid kills powercuts chaos writers vanish fuzz lint lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ kills: .venv/.dev  ## Kills the producer N times (default 200) at random moments
 chaos: .venv/.dev  ## Everything goes wrong at once, KILLS=500 kills and JOINS=50000 joins long (SEED=… for the same again)
 	@CHAOS_KILLS=$(or $(KILLS),500) CHAOS_JOINS=$(or $(JOINS),50000) CHAOS_SEED=$(or $(SEED),$$(date +%s)) \
 		$(BIN)/python -m pytest tests/chaos --capture=tee-sys
+
+vanish: .venv/.dev  ## Kills everything and deletes the log folder N times (N=10) while members join, and judges the logs
+	@VANISH=$(N) $(BIN)/python -m pytest tests/ops/test_vanishing_disk.py --capture=tee-sys
 
 writers: .venv/.dev  ## Two producers and two consumers of each sink at once, for a minute each
 	@WRITERS_SECONDS=60 $(BIN)/python -m pytest tests/producer/test_two_producers.py tests/consumers/test_two_consumers.py

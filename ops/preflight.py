@@ -17,6 +17,7 @@ from ops import discord_rest, embedded, foreign_log
 def check(settings: Settings) -> list[str]:
     """Raises the first fault that makes a start pointless; returns the warnings about what may yet come right."""
     _ = settings.token
+    check_cloud(settings)
     check_folder(settings.invite_logs_dir)
     check_logs(settings.invite_logs_dir)
     check_redis(settings)
@@ -26,6 +27,15 @@ def check(settings: Settings) -> list[str]:
     except DiscordUnreachable as error:
         return [f"{error} The producer keeps trying."]
     return []
+
+
+def check_cloud(settings: Settings) -> None:
+    """Raises SettingsError where the disk vanishes at each restart (a Heroku dyno) and nothing lies elsewhere."""
+    if "DYNO" in os.environ and settings.cloud_url.startswith("file:"):
+        raise SettingsError(
+            "CLOUD_BACKUP_URL must name object storage here (s3://, gs:// or az://): a dyno loses its disk at every "
+            "restart, and with it all four copies."
+        )
 
 
 def check_folder(logs_dir: Path) -> None:

@@ -65,7 +65,7 @@ async def _produce(settings: Settings, token: str, redis: Client, recorder: Reco
         # Aside: a rate limit on commands may last for hours, and joins must not wait for it.
         syncing.append(asyncio.create_task(command_serving.sync_if_changed(gateway.tree, redis)))
 
-    remembering = Remembering(redis, recorder, settings.invite_logs_dir)
+    remembering = Remembering(redis, recorder, settings)
     await stopping.or_done(remembering.start())
     if stopping.event.is_set():
         return

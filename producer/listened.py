@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,16 @@ class Listened:
         self._whole: set[str] = set()  # guilds of which every leave up to now is on record, or about to be
         self._wake = asyncio.Event()
 
-    def load(self, recorded: datetime | None) -> None:
+    def load(self, began: Callable[[], datetime | None] = lambda: None) -> None:
         """Reads the times; the first start is written here, so this comes before identifying. Raises redis errors.
 
-        `recorded` is when the newest record was made, if there is any: a server that has forgotten the first start
-        shall not hide who joined since then.
+        `began` tells when the very first record was made, if there is any. It is asked where server and disk know
+        nothing: then everybody who joined since and has no record is looked for, since nothing nearer is known.
         """
-        kept = _parsed(self._read_file())
-        first = min(kept.pop(FIRST, self._first), recorded or self._first, self._first)
+        kept, server = _parsed(self._read_file()), in_redis(self._client)
+        known = [found[FIRST] for found in (kept, server) if FIRST in found]
+        first = min([*known, self._first] if known else [began() or self._first, self._first])
+        kept.pop(FIRST, None)
         self._client.hsetnx(keys.LISTENED, FIRST, timestamp(first))
         server = in_redis(self._client)
         self._first = server.pop(FIRST, first)

@@ -7,12 +7,15 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 from redis.exceptions import RedisError
 
 from joins import event_id
+from joins.copies import finding
+from joins.event_id import ZERO
+from joins.records import JOINS
 from joins.redis_url import Client
+from joins.settings import Settings
 from producer import evidence_store
 from producer.evidence import Evidence
 from producer.evidence_store import EvidenceStore
@@ -27,10 +30,10 @@ RETRY = 1.0  # seconds between tries while Redis is away
 class Remembering:
     """One for all guilds. It is read before the gateway is asked for anything."""
 
-    def __init__(self, client: Client, recorder: Recorder, folder: Path) -> None:
-        """`folder`: the log folder, where a copy of what is needed most is kept beside the outbox."""
-        self._client, self._recorder = client, recorder
-        self.listened = Listened(client, folder / "outbox" / "listened.json")
+    def __init__(self, client: Client, recorder: Recorder, settings: Settings) -> None:
+        """A copy of what is needed most is kept beside the outbox."""
+        self._client, self._recorder, self._settings = client, recorder, settings
+        self.listened = Listened(client, settings.invite_logs_dir / "outbox" / "listened.json")
         self._evidence: Mapping[str, Evidence] = {}
         self._store = EvidenceStore(client)
         self._tasks: list[asyncio.Task[None]] = []
@@ -64,10 +67,17 @@ class Remembering:
         """Keeps a guild's evidence, whose joins have been recorded."""
         self._store.keep(guild_id, evidence, self._recorder.position())
 
+    def _began(self) -> datetime | None:
+        """When the first record was made, by the copy that reaches furthest, the cloud's included."""
+        copy = finding.longest(finding.readable(JOINS, self._settings))
+        first = next(copy.after(ZERO), None) if copy is not None else None
+        if first is None:
+            return None
+        log.warning("server and disk forgot up to when was listened: all who joined since the log began are looked for")
+        return datetime.fromtimestamp(event_id.milliseconds(first["event_id"]) / 1000, UTC)
+
     def _load(self) -> None:
-        position = event_id.milliseconds(self._recorder.position())
-        recorded = datetime.fromtimestamp(position / 1000, UTC) if position else None
-        self.listened.load(recorded)
+        self.listened.load(self._began)
         self._evidence = evidence_store.load(
             self._client, self._recorder.recent(), self.listened.times, datetime.now(UTC)
         )

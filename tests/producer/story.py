@@ -74,7 +74,7 @@ class Story:
         leaves = Leaves(self.recorder, self.known, self.confirmation.left)
         client.leaves, client.adders = leaves, BotAdders(client, wait=0.3)
         listened = Listened(self._redis)
-        listened.load(None)
+        listened.load()
         now = datetime.now(UTC)
         self.workers = client.workers = GuildWorkers(
             RestInvites(client),

@@ -21,7 +21,7 @@ LONG_AGO = datetime(2025, 10, 31, tzinfo=UTC)
 
 def loaded(client: Client, recorded: datetime | None = None) -> Listened:
     times = Listened(client)
-    times.load(recorded)
+    times.load(lambda: recorded)
     return times
 
 
@@ -40,20 +40,20 @@ def test_nobody_is_missed_from_before_the_bot_was_added(redis_client: Client) ->
     assert loaded(redis_client).since("2", added) == added
 
 
-def test_a_server_that_forgot_begins_at_the_newest_record(redis_client: Client) -> None:
+def test_where_server_and_disk_know_nothing_it_begins_when_the_log_began(redis_client: Client) -> None:
     assert loaded(redis_client, LONG_AGO).since("1", None) == LONG_AGO
 
 
 async def test_a_server_that_forgot_takes_no_time_away(redis_client: Client, tmp_path: Path) -> None:
     path = tmp_path / "listened.json"
     times = Listened(redis_client, path)
-    times.load(None)
+    times.load()
     first, heard = times.since("2", None), datetime.now(UTC) + timedelta(seconds=1)
     times.begin("1", heard)
     await times.write()
     redis_client.flushall()
     again = Listened(redis_client, path)
-    again.load(heard + timedelta(hours=1))  # the newest record is later than a join that nobody has looked for yet
+    again.load(lambda: heard + timedelta(hours=1))  # nobody asks when the log began
     assert (again.since("1", None), again.since("2", None)) == (heard, first)
     assert redis_client.hget(keys.LISTENED, FIRST) == timestamp(first).encode()
 
@@ -64,7 +64,7 @@ def test_of_two_times_of_a_guild_the_later_one_counts(redis_client: Client, tmp_
     path.write_text(json.dumps({FIRST: earlier, "1": earlier, "2": later}))
     redis_client.hset(keys.LISTENED, mapping={FIRST: earlier, "1": later, "2": earlier})
     times = Listened(redis_client, path)
-    times.load(None)
+    times.load()
     assert {timestamp(times.since(guild, None)) for guild in ("1", "2")} == {later}
 
 
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_read_is_no_reason_not_to_start(
     path = tmp_path / "listened.json"
     path.write_bytes(found)
     times = Listened(redis_client, path)
-    times.load(LONG_AGO)
+    times.load(lambda: LONG_AGO)
     assert times.since("1", None) == LONG_AGO
 
 

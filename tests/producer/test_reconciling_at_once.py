@@ -57,7 +57,7 @@ class Guilds:
     def __init__(self) -> None:
         self.lists, self.recorder, known = SlowLists(), FakeRecorder(), KnownJoins()
         listened = Listened(fakeredis.FakeRedis())
-        listened.load(None)
+        listened.load()
         self.workers = GuildWorkers(FakeInvites(a=5), Registrar(self.recorder, known), QUICK)
         self.workers.born_offline = True
         self.reconciling = Reconciling(self.workers, self.lists, NoSearch(), known, listened)

@@ -42,7 +42,7 @@ class Crowd:
 
 async def test_a_large_guild_is_read_in_flat_memory_and_the_few_are_found(redis_client: Client) -> None:
     recorder, known, listened = FakeRecorder(), KnownJoins(), Listened(redis_client)
-    listened.load(None)
+    listened.load()
     workers = GuildWorkers(FakeInvites(a=5), Registrar(recorder, known), QUICK)
     workers.born_offline = True
     reconciling = Reconciling(workers, Crowd(), NoSearch(), known, listened)
