@@ -283,6 +283,14 @@ def test_the_cloud_may_lack_no_object_and_hold_no_stranger(house: House) -> None
     assert (verdict.status, "records behind" in verdict.findings[0].what) == (0, True), "its consumer adds them again"
 
 
+def test_an_altered_record_says_nothing_to_the_terminal_that_shows_it(house: House) -> None:
+    with closing(sqlite3.connect(database_path(house.folder))) as database, database:
+        database.execute("update changes set change_id = 'a' || char(27, 10) || '[2J' where change = 'code_assigned'")
+    sentences = [finding.sentence for finding in house.verify().altered()]
+    assert sentences
+    assert all(sentence.isprintable() for sentence in sentences)
+
+
 def as_plain(found: Any) -> Any:
     return json.loads(json.dumps(found))
 
