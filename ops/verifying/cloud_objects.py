@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import zlib
 from collections.abc import Iterator
 
 from joins import event_id
@@ -49,7 +51,7 @@ class CloudObjects:
             try:
                 segment = segments.decode(where, data)
             except LogDamaged as error:
-                raise Flaw(where, str(error)) from error
+                raise Flaw(_place_of_damage(where, data), str(error)) from error
             records = []
             for number, line in enumerate(segment.lines, start=2):
                 record = _read(f"{where}, line {number}", line)
@@ -127,6 +129,20 @@ def _read(where: str, line: bytes) -> Record:
         raise Flaw(where, f"this is no line of this program ({error})") from error
     except LogDamaged as error:
         raise Flaw(where, str(error), _at_all(line)) from error
+
+
+def _place_of_damage(where: str, data: bytes) -> str:
+    """The first line of an object that cannot be read; the object alone where it cannot even be unpacked."""
+    try:
+        header, *lines = gzip.decompress(data).removesuffix(b"\n").split(b"\n")
+    except (OSError, EOFError, zlib.error):
+        return where
+    try:
+        _ = json.loads(header)["records"]
+    except _UNREADABLE:
+        return f"{where}, line 1"
+    unreadable = (number for number, line in enumerate(lines, start=2) if _at_all(line) is None)
+    return f"{where}, line {next(unreadable, 1)}"
 
 
 def _at_all(line: bytes) -> Record | None:
