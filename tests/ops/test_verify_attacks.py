@@ -284,7 +284,8 @@ def test_the_cloud_may_lack_no_object_and_hold_no_stranger(house: House) -> None
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line"), [(b'"position"', b'"positiom"', 1), (b'{"first"', b'["first"', 1), (b"-2", b"\n2", 1)]
+    ("old", "new", "line"),
+    [(b'"position"', b'"positiom"', 1), (b'{"first"', b'["first"', 1), (b'"username": "', b'"username": "\n', 2)],
 )
 def test_damage_within_an_object_is_named_by_line(house: House, old: bytes, new: bytes, line: int) -> None:
     path = min((house.folder / "cloud" / JOINS).iterdir())
