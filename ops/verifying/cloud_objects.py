@@ -19,6 +19,7 @@ from joins.event_id import ZERO
 from joins.records import CHANGES
 from ops.verifying.finding import NOTE, Flaw
 from ops.verifying.source import Line
+from ops.verifying.written import Written
 
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, InvalidRecord, LogDamaged)
 
@@ -34,6 +35,7 @@ class CloudObjects:
         self.log, self.shown, self._bucket = log, bucket.shown, bucket
         self._prefix = generations.current(bucket)
         self._names = segments.names(bucket, log, self._prefix)
+        self.expected: Written | None = None
         self._odd: list[str] = []  # objects whose records are sound, but whose bytes are not ours
         self.head = self._last()
 
@@ -43,8 +45,8 @@ class CloudObjects:
         self._odd.clear()
         for name in self._names:
             where = f"{self.shown}/{name}"
-            if name != (expected := segments.object_name(self.log, position, self._prefix)):
-                raise Flaw(where, f"an object is missing before this one: {self.shown}/{expected}")
+            if name != (due := segments.object_name(self.log, position, self._prefix)):
+                raise Flaw(where, f"an object is missing before this one: {self.shown}/{due}")
             data = self._bucket.read(name)
             if data is None:
                 raise Flaw(where, "the object is gone")
@@ -54,9 +56,11 @@ class CloudObjects:
                 raise Flaw(_place_of_damage(where, data), str(error)) from error
             records = []
             for number, line in enumerate(segment.lines, start=2):
-                record = _read(f"{where}, line {number}", line)
+                place, expected = f"{where}, line {number}", self.expected
+                proved = expected is not None and line == expected.json
+                record = expected.record if expected is not None and proved else _read(place, line)
                 records.append(record)
-                yield Line(f"{where}, line {number}", record)
+                yield Line(place, record, proved)
             self._check(where, segment, data, records, position, previous, hashed)
             position, previous, hashed = segment.end, name, segment.hash
 
