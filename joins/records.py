@@ -138,7 +138,7 @@ def _clean(key: str, value: Any, depth: int = 0) -> Any:
 
 
 def _clean_text(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _check(log: str, record: Record, keys: tuple[str, ...]) -> None:

@@ -40,7 +40,7 @@ _log = logging.getLogger("ops.watch")
 class Rhythm:
     """Seconds: between two looks, two calls of the monitor, two runs, until the first, and after an unsettled one."""
 
-    look: float = 5.0
+    look: float = 15.0
     beat: float = 60.0
     verify: float = 86_400.0
     settle: float = 60.0
@@ -57,7 +57,13 @@ class Watch:
         self._run: subprocess.Popen[bytes] | None = None
 
     def tick(self) -> None:
-        """One look. Raises redis errors."""
+        """One look. Raises redis errors. No connection is held until the next one: a small plan has few."""
+        try:
+            self._look()
+        finally:
+            self._client.connection_pool.disconnect()
+
+    def _look(self) -> None:
         outcome = verified.read(self._client)
         if self._run is not None:
             if self._run.poll() is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import zlib
 from collections.abc import Iterator
 
 from joins import event_id
@@ -17,6 +19,7 @@ from joins.event_id import ZERO
 from joins.records import CHANGES
 from ops.verifying.finding import NOTE, Flaw
 from ops.verifying.source import Line
+from ops.verifying.written import Written
 
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, InvalidRecord, LogDamaged)
 
@@ -32,6 +35,7 @@ class CloudObjects:
         self.log, self.shown, self._bucket = log, bucket.shown, bucket
         self._prefix = generations.current(bucket)
         self._names = segments.names(bucket, log, self._prefix)
+        self.expected: Written | None = None
         self._odd: list[str] = []  # objects whose records are sound, but whose bytes are not ours
         self.head = self._last()
 
@@ -41,20 +45,22 @@ class CloudObjects:
         self._odd.clear()
         for name in self._names:
             where = f"{self.shown}/{name}"
-            if name != (expected := segments.object_name(self.log, position, self._prefix)):
-                raise Flaw(where, f"an object is missing before this one: {self.shown}/{expected}")
+            if name != (due := segments.object_name(self.log, position, self._prefix)):
+                raise Flaw(where, f"an object is missing before this one: {self.shown}/{due}")
             data = self._bucket.read(name)
             if data is None:
                 raise Flaw(where, "the object is gone")
             try:
                 segment = segments.decode(where, data)
             except LogDamaged as error:
-                raise Flaw(where, str(error)) from error
+                raise Flaw(_place_of_damage(where, data), str(error)) from error
             records = []
             for number, line in enumerate(segment.lines, start=2):
-                record = _read(f"{where}, line {number}", line)
+                place, expected = f"{where}, line {number}", self.expected
+                proved = expected is not None and line == expected.json
+                record = expected.record if expected is not None and proved else _read(place, line)
                 records.append(record)
-                yield Line(f"{where}, line {number}", record)
+                yield Line(place, record, proved)
             self._check(where, segment, data, records, position, previous, hashed)
             position, previous, hashed = segment.end, name, segment.hash
 
@@ -127,6 +133,20 @@ def _read(where: str, line: bytes) -> Record:
         raise Flaw(where, f"this is no line of this program ({error})") from error
     except LogDamaged as error:
         raise Flaw(where, str(error), _at_all(line)) from error
+
+
+def _place_of_damage(where: str, data: bytes) -> str:
+    """The first line of an object that cannot be read; the object alone where it cannot even be unpacked."""
+    try:
+        header, *lines = gzip.decompress(data).removesuffix(b"\n").split(b"\n")
+    except (OSError, EOFError, zlib.error):
+        return where
+    try:
+        _ = json.loads(header)["records"]
+    except _UNREADABLE:
+        return f"{where}, line 1"
+    unreadable = (number for number, line in enumerate(lines, start=2) if _at_all(line) is None)
+    return f"{where}, line {next(unreadable, 1)}"
 
 
 def _at_all(line: bytes) -> Record | None:

@@ -21,6 +21,7 @@ from ops.verifying import folds
 from ops.verifying.finding import DAMAGED, EDITED, Flaw
 from ops.verifying.folds import shown
 from ops.verifying.source import Line
+from ops.verifying.written import Written
 
 ROWS = 1000  # read at once
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH)
@@ -45,6 +46,7 @@ class DatabaseRows:
         self._head: tuple[Any, ...] = (None, None, None)
         self._last: Any = None
         self.head: str | None = None
+        self.expected: Written | None = None
         self._database = _opened(path)
         try:
             with _readable(path):
@@ -67,11 +69,14 @@ class DatabaseRows:
         count, last = 0, (ZERO, None)
         for row in self._rows():
             count += 1
-            where, record = f"{self.shown}, row of position {shown(row['position'])}", self._record(row)
-            if record is None or not self._is_ours(row, record):
+            expected = self.expected
+            proved = expected is not None and dict(row) == expected.row
+            record = expected.record if expected is not None and proved else self._record(row)
+            if record is None or not (proved or self._is_ours(row, record)):
+                where = f"{self.shown}, row of position {shown(row['position'])}"
                 raise Flaw(where, "the row is not written as this program writes it", record)
             last = record["event_id"], record["hash"]
-            yield Line(f"{self.shown}, {_KEYS[self.log]} {record.get(_KEYS[self.log])}", record)
+            yield Line(f"{self.shown}, {_KEYS[self.log]} {record.get(_KEYS[self.log])}", record, proved)
         if (count and self._head != (*last, count)) or (not count and self._head[0] is not None):
             raise Flaw(f"{self._path}, table heads", f"the head of the {self.log} log is not its last row, of {count}")
 

@@ -38,8 +38,9 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """For a person."""
-        return f"{self.where}: {self.what}" if self.where else self.what
+        """For a person. What an altered record holds may be meant for the terminal that shows it."""
+        said = f"{self.where}: {self.what}" if self.where else self.what
+        return "".join(one if one.isprintable() else "?" for one in said)
 
 
 @dataclass

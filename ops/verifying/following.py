@@ -13,6 +13,7 @@ from joins.records import VERSION, normal
 from joins.tail import Head, empty_head, followed
 from ops.verifying.finding import Flaw
 from ops.verifying.source import Line, Source
+from ops.verifying.written import Written
 
 
 @dataclass
@@ -34,19 +35,48 @@ class Orders:
     due: Erasures
 
 
+class Following:
+    """One copy on its way, a record at a time: what another proved at the same place is not proved again."""
+
+    def __init__(self, source: Source, orders: Orders, wanted: Iterable[str]) -> None:
+        """`wanted`: the event ids whose hashes are to be noted."""
+        self.walk = Walk(source, empty_head(source.log))
+        self._source, self._orders, self._wanted = source, orders, frozenset(wanted)
+        self._lines = source.lines()
+
+    def next(self, proved: Written | None) -> Written | None:
+        """Goes one record further; gives what is proved then, None where the copy ends or has a flaw.
+
+        Raises SinkUnavailable.
+        """
+        walk, source = self.walk, self._source
+        source.expected = proved if proved is not None and proved.before == walk.head else None
+        try:
+            line = next(self._lines, None)
+            if line is None:
+                source.expected = None
+                return None
+            before, record = walk.head, line.record
+            if line.proved:
+                _check_names(line, self._orders)
+                walk.head = record["event_id"], record["hash"]
+            else:
+                walk.head = _next(before, line, self._orders, source)
+        except Flaw as flaw:
+            walk.flaw = flaw
+            return None
+        walk.records += 1
+        if walk.head[0] in self._wanted:
+            walk.hashes[walk.head[0]] = walk.head[1]
+        return source.expected if line.proved else Written(source.log, before, record)
+
+
 def follow(source: Source, orders: Orders, wanted: Iterable[str], step: Callable[[], object]) -> Walk:
-    """Follows a copy; `step` is called at each record. Raises SinkUnavailable."""
-    walk, looked_for = Walk(source, empty_head(source.log)), frozenset(wanted)
-    try:
-        for line in source.lines():
-            walk.head = _next(walk.head, line, orders, source)
-            walk.records += 1
-            if walk.head[0] in looked_for:
-                walk.hashes[walk.head[0]] = walk.head[1]
-            step()
-    except Flaw as flaw:
-        walk.flaw = flaw
-    return walk
+    """Follows a copy by itself, to its end; `step` is called at each record. Raises SinkUnavailable."""
+    following = Following(source, orders, wanted)
+    while following.next(None) is not None:
+        step()
+    return following.walk
 
 
 def _next(head: Head, line: Line, orders: Orders, source: Source) -> Head:
@@ -65,9 +95,13 @@ def _next(head: Head, line: Line, orders: Orders, source: Source) -> Head:
     commitments = record.get("commitments") or {}
     if strange := [group for group in record.get("salts") or {} if group not in commitments or group not in COMMITTED]:
         raise Flaw(line.where, f"there is a salt for {strange[0][:80]!r}, which no name needs", record)
-    if (fault := erasure.fault(record, orders.known, orders.due)) is not None:
-        raise Flaw(line.where, fault, record)
+    _check_names(line, orders)
     return after
+
+
+def _check_names(line: Line, orders: Orders) -> None:
+    if (fault := erasure.fault(line.record, orders.known, orders.due)) is not None:
+        raise Flaw(line.where, fault, line.record)
 
 
 def _check_form(record: Record, line: Line, log: str) -> None:

@@ -25,6 +25,7 @@ from joins.records import CHANGES
 from joins.tail import HOLES, MAX_WRITE_BYTES, end_of_data, line_of
 from ops.verifying.finding import Flaw
 from ops.verifying.source import Line
+from ops.verifying.written import Written
 
 LOCK_SECONDS = 10.0  # that a writer may hold the lock; a write takes milliseconds
 _STEP = 1 << 20  # bytes read at once
@@ -41,6 +42,7 @@ class Kind:
     read_loosely: Callable[[bytes], Record]
     end_of: Callable[[int], int]
     tear: Callable[[int, Path], tuple[int, bytes, int] | None]  # good end, what follows it, where that is strange
+    form: Callable[[Written], bytes]
     separator: bytes
     loose: bool
 
@@ -51,6 +53,8 @@ class LogFile:
     def __init__(self, kind: Kind, log: str, path: Path) -> None:
         """Raises SinkUnavailable."""
         self.sink, self.log, self.shown, self.loose = kind.sink, log, str(path), kind.loose
+        self.expected: Written | None = None
+        self._form: Callable[[Written], bytes] = kind.form
         self._kind, self._begin, self._separator = kind, kind.begin, kind.separator
         try:
             self._descriptor = durable.open_file(path, os.O_RDONLY)
@@ -82,7 +86,10 @@ class LogFile:
             if unended:
                 raise Flaw(unended, f"the record does not end in '{self._separator.decode()}'")
             try:
-                yield Line(where, self._read(line))
+                if self.expected is not None and line.removesuffix(self._separator) == self._form(self.expected):
+                    yield Line(where, self.expected.record, proved=True)
+                else:
+                    yield Line(where, self._read(line))
             except ValueError as error:
                 raise Flaw(where, f"this is no line of this program ({error})") from error
             except LogDamaged as error:
@@ -192,16 +199,7 @@ def json_file(folder: Path, log: str) -> LogFile | None:
         return (end.tail.end, end.rest, _strange(end.rest, end.close)) if end.torn and not whole else None
 
     path = json_path(folder, log)
-    kind = Kind(
-        "json",
-        OPEN,
-        own_object,
-        array_file.parse_line,
-        lambda opened: end_of_data(opened, BLANK + b"]"),
-        tear,
-        b",",
-        True,
-    )
+    kind = Kind("json", OPEN, own_object, array_file.parse_line, _after_array, tear, lambda one: one.json, b",", True)
     return LogFile(kind, log, path) if durable.is_there(path) else None
 
 
@@ -215,9 +213,17 @@ def csv_file(folder: Path, log: str) -> LogFile | None:
     def own(line: bytes) -> Record:
         return own_row(log, line)
 
+    def form(written: Written) -> bytes:
+        return written.csv
+
     path = csv_path(folder, log)
-    kind = Kind("csv", header(log), own, lambda line: parse_cells(log, line), _after_newline, tear, b"", False)
+    kind = Kind("csv", header(log), own, lambda line: parse_cells(log, line), _after_newline, tear, form, b"", False)
     return LogFile(kind, log, path) if durable.is_there(path) else None
+
+
+def _after_array(descriptor: int) -> int:
+    """The offset just after the last record of an array, or what stands in the place of one."""
+    return end_of_data(descriptor, BLANK + b"]")
 
 
 def _strange(rest: bytes, close: bytes) -> int:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from joins.chain import Record
 from joins.erasure import Erasure
+from ops.verifying.written import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Line:
 
     where: str
     record: Record
+    proved: bool = False  # it holds, byte for byte, what the source was told to expect
 
 
 class Source(Protocol):
@@ -25,6 +27,7 @@ class Source(Protocol):
     log: str
     shown: str  # the file, bucket or table, for a sentence
     loose: bool  # its records are as they stand there, whether or not in normal form
+    expected: Written | None  # what another copy proved to come next, set before each step of `lines`
     head: str | None  # event id of the last record; 0-0 for none, None where it cannot be read
 
     def lines(self) -> Iterator[Line]:

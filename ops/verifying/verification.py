@@ -21,9 +21,10 @@ from ops.verifying.cloud_objects import CloudObjects
 from ops.verifying.comparing import classify, contradictions
 from ops.verifying.database_rows import database_rows
 from ops.verifying.finding import NOTE, REMOVED, REWRITTEN, UNSETTLED, Finding, Verdict
-from ops.verifying.following import Orders, Walk, follow
+from ops.verifying.following import Following, Orders, Walk
 from ops.verifying.log_file import csv_file, json_file
 from ops.verifying.source import Source
+from ops.verifying.written import Written
 
 Step = Callable[[], object]
 
@@ -73,14 +74,10 @@ class Verification:
     def _log(self, log: str, sources: list[Source], orders: Callable[[str], Orders], step: Step) -> None:
         heads = [source.head for source in sources if source.head is not None]
         held = [anchor for anchor in self._anchors if anchor.log == log]
-        walks = []
-        for source in sources:
-            try:
-                walk = follow(source, orders(source.sink), [*heads, *(anchor.event_id for anchor in held)], step)
-            except SinkUnavailable as error:
-                self._add(UNSETTLED, source.sink, log, str(error))
-                continue
-            walks.append(walk)
+        wanted = [*heads, *(anchor.event_id for anchor in held)]
+        walks = self._side_by_side(log, [Following(one, orders(one.sink), wanted) for one in sources], step)
+        for walk in walks:
+            source = walk.source
             self._verdict.copies.setdefault(source.sink, {})[log] = {
                 "records": walk.records, "event_id": walk.head[0], "hash": walk.head[1], "sound": walk.flaw is None,
             }  # fmt: skip
@@ -95,6 +92,25 @@ class Verification:
         for walk in reaching:
             self._hold(walk, held)
         self._missing(log, walks, held)
+
+    def _side_by_side(self, log: str, every: list[Following], step: Step) -> list[Walk]:
+        """Follows the copies a record at a time: all hold a beginning of one order, so one proves for all."""
+        going, walks = list(every), [following.walk for following in every]
+        while going:
+            proved: Written | None = None
+            for following in list(going):
+                try:
+                    found = following.next(proved)
+                except SinkUnavailable as error:
+                    self._add(UNSETTLED, following.walk.source.sink, log, str(error))
+                    walks.remove(following.walk)
+                    found = None
+                if found is None:
+                    going.remove(following)
+                else:
+                    proved = proved or found
+                    step()
+        return walks
 
     def _missing(self, log: str, walks: list[Walk], held: list[Anchor]) -> None:
         """Says which copies are not there though records are, and whether an anchor lies beyond all that are."""

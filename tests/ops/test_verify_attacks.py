@@ -283,6 +283,26 @@ def test_the_cloud_may_lack_no_object_and_hold_no_stranger(house: House) -> None
     assert (verdict.status, "records behind" in verdict.findings[0].what) == (0, True), "its consumer adds them again"
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [(b'"position"', b'"positiom"', 1), (b'{"first"', b'["first"', 1), (b'"username": "', b'"username": "\n', 2)],
+)
+def test_damage_within_an_object_is_named_by_line(house: House, old: bytes, new: bytes, line: int) -> None:
+    path = min((house.folder / "cloud" / JOINS).iterdir())
+    data = gzip.decompress(path.read_bytes())
+    assert old in data
+    path.write_bytes(gzip.compress(data.replace(old, new, 1), mtime=0))
+    assert [finding.where for finding in house.verify().altered()] == [f"{path.absolute().as_uri()}, line {line}"]
+
+
+def test_an_altered_record_says_nothing_to_the_terminal_that_shows_it(house: House) -> None:
+    with closing(sqlite3.connect(database_path(house.folder))) as database, database:
+        database.execute("update changes set change_id = 'a' || char(27, 10) || '[2J' where change = 'code_assigned'")
+    sentences = [finding.sentence for finding in house.verify().altered()]
+    assert sentences
+    assert all(sentence.isprintable() for sentence in sentences)
+
+
 def as_plain(found: Any) -> Any:
     return json.loads(json.dumps(found))
 

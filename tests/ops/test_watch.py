@@ -16,7 +16,7 @@ from joins import keys, process_report, verified
 from joins.log_files import json_path
 from joins.process_report import Report
 from joins.records import CHANGES, JOINS
-from joins.redis_url import Client
+from joins.redis_url import Client, connect
 from joins.settings import Settings
 from joins.verified import ALTERED, SOUND, UNSETTLED, Verified
 from ops.health import state
@@ -113,6 +113,18 @@ def test_it_verifies_leaves_anchors_and_everybody_can_see_the_outcome(watched: W
     verdict = watched.house.verify()
     assert (verdict.status, verdict.anchors) == (0, 2)
     assert all(anchor in troubles.anchored(outcome) for anchor in outcome.anchors)
+
+
+def test_no_connection_is_held_between_two_looks(watched: Watched, server_url: str) -> None:
+    client = connect(Settings(redis_url=server_url), connections=1)
+    watch = Watch(watched.watch._settings, client, QUICK)
+    watch.tick()
+    name = client.client_id()
+    assert any(int(one["id"]) == name for one in watched.client.client_list())
+    watch.tick()
+    assert not any(int(one["id"]) == name for one in watched.client.client_list())
+    watch.close()
+    client.close()
 
 
 def test_an_altered_log_is_said_everywhere_and_stays_said(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
