@@ -6,12 +6,13 @@ between two writers. Their format is joins/cloud/segments.py's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from consumers import backup_erasing
+from consumers.merging import Merging
 from joins.chain import Record
-from joins.cloud import generations, segments
+from joins.cloud import generations, merges, segments
 from joins.cloud.bucket import Bucket
 from joins.erasure import Erasure, Erasures
 from joins.errors import HeadMoved, LogDamaged, SinkUnavailable
@@ -41,6 +42,7 @@ class CloudBackup:
         self._bucket = Bucket(url, make=True)
         self._prefix = generations.current(self._bucket) if prefix is None else prefix
         self._ends = {log: self._find_end(log) for log in LOGS}
+        self._merging = Merging(self._bucket, self._prefix)
 
     def head(self, log: str) -> Head:
         """See Sink."""
@@ -89,21 +91,35 @@ class CloudBackup:
                 remnants.append(f"{self._bucket.shown}/{name} keeps its old bytes as {kept}")
         return remnants + backup_erasing.erase(self._bucket, erasures)
 
+    def rest(self, go_on: Callable[[], bool]) -> None:
+        """Merges small objects, when that is due; called while there is nothing to write. Raises SinkUnavailable."""
+        self._merging.look(go_on)
+
     def close(self) -> None:
         """See Sink. The store keeps nothing open that needs closing."""
 
     def _find_end(self, log: str) -> _End:
-        names = segments.names(self._bucket, log, self._prefix)
+        names, _ = merges.split(self._bucket, log, self._prefix)
         if not names:
             return _End(empty_head(log), 0)
         last = segments.read(self._bucket, names[-1])
-        for needed in (segments.object_name(log, 0, self._prefix), last.previous):
-            if needed is not None and needed not in names:
-                raise LogDamaged(
-                    f"{self._bucket.shown}/{needed} is gone, so this backup lacks records, and nothing was added to "
-                    "it: put the object back, or set CLOUD_BACKUP_URL to a new place to have a new backup made"
-                )
+        if merges.position_of(names[0]):
+            raise self._lacking(segments.object_name(log, 0, self._prefix))
+        if last.previous is not None and last.previous not in names and not self._is_merged(last.previous, names):
+            raise self._lacking(last.previous)
         return _End(last.head, last.end, names[-1])
+
+    @staticmethod
+    def _is_merged(name: str, names: Sequence[str]) -> bool:
+        start = merges.position_of(name)
+        ranges = (merges.merged_range(one) for one in names)
+        return any(found is not None and found.position <= start < found.end for found in ranges)
+
+    def _lacking(self, needed: str) -> LogDamaged:
+        return LogDamaged(
+            f"{self._bucket.shown}/{needed} is gone, so this backup lacks records, and nothing was added to "
+            "it: put the object back, or set CLOUD_BACKUP_URL to a new place to have a new backup made"
+        )
 
 
 def _without(log: str, line: bytes, wanted: Sequence[bytes], rule: Erasures) -> bytes:

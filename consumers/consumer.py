@@ -18,7 +18,7 @@ from consumers.outage import Outage
 from consumers.sink import opener
 from joins import process_report, tokens
 from joins.durable import FolderLock, folder_id, make_folder
-from joins.errors import InviteLogError, LeaseLost
+from joins.errors import InviteLogError, LeaseLost, PermanentError, SinkUnavailable
 from joins.lease import RENEW_EVERY, Lease
 from joins.process_report import Report
 from joins.redis_url import connect
@@ -107,9 +107,17 @@ class Consumer:
             return 1
         if backlog == 0:
             self._recovered()
-            if self._daily is not None:
-                self._daily.look()
+            self._rest()
         return backlog
+
+    def _rest(self) -> None:
+        """What can wait until nothing else is to be done; a fault in it keeps no record from being delivered."""
+        if self._daily is not None:
+            self._daily.look()
+        try:
+            self._delivery.rest(lambda: not self.stopping.is_set())
+        except (SinkUnavailable, PermanentError) as error:
+            _log.warning("%s", error)
 
     def _step_aside(self) -> None:
         """Lets go of the sink for a command that asks for it. Raises LeaseLost then."""

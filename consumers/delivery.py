@@ -59,6 +59,13 @@ class Delivery:
         self.heads = {log: sink.head(log) for log in LOGS}
         return self._group.settle()
 
+    def rest(self, go_on: Callable[[], bool]) -> None:
+        """Lets the sink put its house in order, while there is nothing to deliver."""
+        rest = getattr(self._sink, "rest", None)
+        if rest is not None:
+            self._check()
+            rest(go_on)
+
     def give_back(self) -> None:
         """Makes the RQ queue as long as the backlog, whether or not the sink can be opened."""
         self._group.settle()
@@ -97,13 +104,15 @@ class Delivery:
             self._group.make()  # first, so that a sink that cannot be opened has its backlog counted all the same
             sink = self._sink = self._open_sink()
             self.heads = {log: sink.head(log) for log in LOGS}
+            before = dict(self.heads)
             if not all(self._aligned(sink, log) for log in LOGS):
                 self.close()
                 return None
             if erasures := self._group.all_erasures():
-                # Files that somebody put back from an earlier time may hold names that were erased since.
+                # Files that somebody put back from an earlier time may hold names that were erased since, and so may
+                # records that came from a copy which had not obeyed yet.
                 self._check()
-                sink.erase(erasures, again=True)
+                sink.erase(erasures, again=self.heads == before)
             write_jobs(self._client)
             self._epoch = epoch
         return self._sink

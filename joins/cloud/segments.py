@@ -109,11 +109,6 @@ def decode(name: str, data: bytes) -> Segment:
     return segment
 
 
-def names(bucket: Bucket, log: str, prefix: str = "") -> list[str]:
-    """The names of a log's objects, in the order of the log; `prefix` is their generation's. Raises SinkUnavailable."""
-    return [name for name in bucket.names(f"{prefix}{log}") if name.endswith(SUFFIX)]
-
-
 def read(bucket: Bucket, name: str) -> Segment:
     """An object that was listed. Raises SinkUnavailable, LogDamaged."""
     data = bucket.read(name)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from joins import event_id
 from joins.chain import Record
-from joins.cloud import generations, segments
+from joins.cloud import generations, merges, segments
 from joins.cloud.bucket import Bucket
 from joins.cloud.segments import Segment
 from joins.copies.copy import reading
@@ -23,7 +23,7 @@ class CloudCopy:
 
     def __init__(self, bucket: Bucket, log: str) -> None:
         self._bucket, self._log = bucket, log
-        self._names = segments.names(bucket, log, generations.current(bucket))
+        self._names = merges.split(bucket, log, generations.current(bucket))[0]
         self.head = self._read(len(self._names) - 1).head if self._names else empty_head(log)
 
     def count(self) -> int:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from joins import event_id
 from joins.array_file import own_line, parse_line
 from joins.chain import Record, genesis
-from joins.cloud import generations, segments
+from joins.cloud import generations, merges, segments
 from joins.cloud.bucket import Bucket
 from joins.cloud.segments import Segment
 from joins.erasure import KIND, Erasure, erasure_of
-from joins.errors import InvalidRecord, LogDamaged
+from joins.errors import InvalidRecord, LogDamaged, SinkUnavailable
 from joins.event_id import ZERO
 from joins.records import CHANGES
 from ops.verifying.finding import NOTE, Flaw
@@ -34,21 +34,23 @@ class CloudObjects:
         """Raises SinkUnavailable."""
         self.log, self.shown, self._bucket = log, bucket.shown, bucket
         self._prefix = generations.current(bucket)
-        self._names = segments.names(bucket, log, self._prefix)
+        self._names, _ = merges.split(bucket, log, self._prefix)
         self.expected: Written | None = None
         self._odd: list[str] = []  # objects whose records are sound, but whose bytes are not ours
         self.head = self._last()
 
     def lines(self) -> Iterator[Line]:
         """See Source."""
-        position, previous, hashed = 0, None, genesis(self.log)
+        position, before, hashed = 0, None, genesis(self.log)
         self._odd.clear()
         for name in self._names:
             where = f"{self.shown}/{name}"
-            if name != (due := segments.object_name(self.log, position, self._prefix)):
+            if merges.position_of(name) != position:
+                due = segments.object_name(self.log, position, self._prefix)
                 raise Flaw(where, f"an object is missing before this one: {self.shown}/{due}")
             data = self._bucket.read(name)
             if data is None:
+                self._check_merged(name)
                 raise Flaw(where, "the object is gone")
             try:
                 segment = segments.decode(where, data)
@@ -61,8 +63,9 @@ class CloudObjects:
                 record = expected.record if expected is not None and proved else _read(place, line)
                 records.append(record)
                 yield Line(place, record, proved)
-            self._check(where, segment, data, records, position, previous, hashed)
-            position, previous, hashed = segment.end, name, segment.hash
+            self._check(where, segment, data, records, (position, hashed), before)
+            self._check_manifest(where, name, segment)
+            position, before, hashed = segment.end, name, segment.hash
 
     def after_lines(self) -> Iterator[tuple[str, str]]:
         """See Source."""
@@ -92,13 +95,13 @@ class CloudObjects:
         """See Source."""
 
     def _check(
-        self, where: str, segment: Segment, data: bytes, records: list[Record], position: int, previous: str | None,
-        hashed: str,
+        self, where: str, segment: Segment, data: bytes, records: list[Record], start: tuple[int, str],
+        before: str | None,
     ) -> None:  # fmt: skip
-        told = (segment.position, segment.previous, segment.previous_hash)
-        if told != (position, previous, hashed):
+        told = (segment.position, segment.previous_hash)
+        if told != start or not _is_or_was(before, segment.previous):
             raise Flaw(f"{where}, line 1", "the header does not continue the object before it")
-        ours = segments.encode(self.log, position, previous, hashed, records)
+        ours = segments.encode(self.log, segment.position, segment.previous, segment.previous_hash, records)
         if ours == data:
             return
         content, written = gzip.decompress(data), gzip.decompress(ours)
@@ -107,6 +110,22 @@ class CloudObjects:
         if content != written:
             raise Flaw(where, "the object is not written as this program writes it")
         self._odd.append(where)
+
+    def _check_manifest(self, where: str, name: str, segment: Segment) -> None:
+        """A merge counts by its manifest, which must tell of it; an object's name, of what it holds."""
+        merged = merges.merged_range(name)
+        if merged is None:
+            return
+        if merged.end != segment.end:
+            raise Flaw(where, "the object does not hold what its name says")
+        manifest = merges.manifest_name(self.log, merged, self._prefix)
+        if not merges.is_told(self._bucket.read(manifest), segment):
+            raise Flaw(f"{self.shown}/{manifest}", "the manifest does not tell of the object that it declares")
+
+    def _check_merged(self, name: str) -> None:
+        """Raises SinkUnavailable where an object went into a merge since it was listed."""
+        if name not in merges.split(self._bucket, self.log, self._prefix)[0]:
+            raise SinkUnavailable(f"{self.shown}: objects were merged while they were read: run this again")
 
     def _raw(self) -> Iterator[bytes]:
         for name in self._names:
@@ -124,6 +143,17 @@ class CloudObjects:
             return last
         except (LogDamaged, ValueError):
             return None
+
+
+def _is_or_was(before: str | None, told: str | None) -> bool:
+    """Whether an object's header names the one before it, or one that was merged into that."""
+    if before is None or told is None or told == before:
+        return told == before
+    merged = merges.merged_range(before)
+    try:
+        return merged is not None and merged.position <= merges.position_of(told) < merged.end
+    except ValueError:
+        return False
 
 
 def _read(where: str, line: bytes) -> Record:

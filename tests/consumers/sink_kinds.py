@@ -16,6 +16,8 @@ from consumers.json_log import JsonLog
 from consumers.sink import Sink
 from consumers.sqlite_database import SqliteDatabase
 from joins.chain import Record
+from joins.cloud import merges
+from joins.cloud.bucket import Bucket
 from joins.csv_format import from_row
 from joins.json_format import from_line
 from joins.log_files import csv_path, database_path, json_path
@@ -71,7 +73,8 @@ def sqlite_place(folder: Path) -> Place:
 def cloud_place(folder: Path) -> Place:
     def read(log: str) -> list[Record]:
         lines = []
-        for path in sorted((folder / "cloud" / log).glob("*.jsonl.gz")):
+        live, _ = merges.split(Bucket((folder / "cloud").as_uri(), make=True), log)
+        for path in (folder / "cloud" / name for name in live):
             lines += gzip.decompress(path.read_bytes()).splitlines()[1:]
         return [from_line(log, line) for line in lines]
 
