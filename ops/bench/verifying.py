@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -37,7 +37,7 @@ def tell():
     told.write_text(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 atexit.register(tell)
 """
-_READ = """
+READ = """
 for path in Path(sys.argv[1]).rglob("*"):
     if path.is_file():
         with path.open("rb", buffering=0) as file:
@@ -67,21 +67,21 @@ def bench(joins: int, as_json: bool) -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
         folder = Path(name)
         counts = {JOINS: joins, CHANGES: joins // 10}
-        _fill(folder, counts)
+        fill(folder, counts)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         costs = {
-            "read all bytes": _cost(_READ, folder),
-            "start, verify nothing": _cost(_START, folder),
-            "verify": _cost(_VERIFY, folder),
+            "read all bytes": cost(READ, folder),
+            "start, verify nothing": cost(_START, folder),
+            "verify": cost(_VERIFY, folder),
         }
     plain, ours = costs["read all bytes"], costs["verify"]
     if as_json:
-        figures = {name: [cost.seconds, cost.memory] for name, cost in costs.items()}
+        figures = {name: [spent.seconds, spent.memory] for name, spent in costs.items()}
         click.echo(json.dumps({"joins": joins, "bytes": size, "cost": figures}))
         return
     click.echo(f"{joins:,} joins and {joins // 10:,} changes in four copies: {size / MEGABYTE:,.0f} MB")
-    for what, cost in costs.items():
-        click.echo(f"{what:<24} {cost.seconds:>8.2f} s {cost.memory / MEGABYTE:>8.0f} MB")
+    for what, spent in costs.items():
+        click.echo(f"{what:<24} {spent.seconds:>8.2f} s {spent.memory / MEGABYTE:>8.0f} MB")
     rate = len(SINKS) * sum(counts.values()) / ours.seconds
     times, memory = ours.seconds / plain.seconds, ours.memory / max(plain.memory, 1)
     click.echo(
@@ -89,9 +89,10 @@ def bench(joins: int, as_json: bool) -> None:
     )
 
 
-def _fill(folder: Path, counts: dict[str, int]) -> None:
+def fill(folder: Path, counts: dict[str, int], names: Sequence[str] = SINKS) -> None:
+    """Writes so many records of each log into these sinks' copies in a folder."""
     settings = Settings(invite_logs_dir=folder)
-    sinks = [opener(name)(settings) for name in SINKS]
+    sinks = [opener(name)(settings) for name in names]
     try:
         for log in LOGS:
             made, previous = _records(log, counts[log]), chain.genesis(log)
@@ -124,7 +125,7 @@ def _confirmed(join: Record, number: int) -> Record:
     }
 
 
-def _cost(code: str, folder: Path) -> Cost:
+def cost(code: str, folder: Path) -> Cost:
     """What a process takes that runs this code. Raises CalledProcessError when it fails."""
     with tempfile.NamedTemporaryFile() as told:
         command = [sys.executable, "-c", _TELL + code, told.name, str(folder)]

@@ -85,11 +85,11 @@ async def test_a_server_filled_by_sinks_that_were_away_is_emptied_by_them_and_no
             promised = []
             for start in range(0, 9000, 500):
                 promised += await record(made, start, 500)
-            await until(lambda: made.publishing.trouble == REDIS_FULL, 60)
+            await until(lambda: made.publishing.trouble == REDIS_FULL, 180)
             assert 0 < len(stream(client)) < 9000
             consumers.start(*keys.SINKS)
-            await until(lambda: made.publishing.backlog().records == 0, 120)
-            await until(lambda: client.xlen(keys.stream(JOINS)) <= 200, 60)
+            await until(lambda: made.publishing.backlog().records == 0, 240)
+            await until(lambda: client.xlen(keys.stream(JOINS)) <= 200, 180)
         codes = await asyncio.to_thread(consumers.end)
     finally:
         consumers.stop_all()

@@ -308,7 +308,7 @@ async def test_that_time_follows_what_is_heard_until_a_gap_and_survives_a_restar
     scene.listened.begin(GUILD, heard)
     await scene.listened.write()
     again = Listened(scene.redis)
-    again.load(None)
+    again.load()
     assert again.leaves[GUILD] == heard
     scene.listened.missed(GUILD)
     scene.listened.begin(GUILD, datetime.now(UTC))
