@@ -30,6 +30,15 @@ if TYPE_CHECKING:  # obstore has these names for type checkers alone
 _CLIENT: ClientConfig = {"timeout": "30s", "connect_timeout": "5s", "allow_http": True}
 _RETRY: RetryConfig = {"max_retries": 2}
 HEAD_SECONDS = 10.0  # for one question about an object's lock
+_KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_HINTS = {  # what a store says: what to do
+    "/latest/api/token": f"there are no credentials: set {_KEYS}",  # where an AWS machine is asked for its own
+    "InvalidAccessKeyId": f"the credentials are refused: check {_KEYS}",
+    "SignatureDoesNotMatch": f"the credentials are refused: check {_KEYS}",
+    "ExpiredToken": "the credentials have expired: set new ones",
+    "AccessDenied": "the credentials do not allow it: grant listing the bucket, and reading and putting objects",
+    "AuthorizationHeaderMalformed": "the region is not the bucket's: set AWS_REGION",
+}
 _REASON = 300  # characters kept of what a store says
 
 
@@ -44,7 +53,7 @@ class Bucket:
             if self._folder is not None:
                 self._store: ObjectStore = self._open_folder(self._folder, make)
             else:
-                self._store = from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+                self._store = _opened(url)
 
     def _open_folder(self, folder: Path, make: bool) -> LocalStore:
         if not make and not folder.exists():
@@ -156,7 +165,22 @@ class Bucket:
                 raise NoBucket(
                     f"the cloud backup {self.shown} cannot be used: there is no such bucket or folder ({reason})"
                 ) from error
-            raise SinkUnavailable(f"the cloud backup {self.shown} cannot be used: {reason}") from error
+            raise SinkUnavailable(f"the cloud backup {self.shown} cannot be used: {_told(reason)}") from error
+
+
+def _opened(url: str) -> ObjectStore:
+    if not url.startswith("s3:"):
+        return from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+    # A bucket with Object Lock takes nothing without a checksum:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-put-object
+    return from_url(url, client_options=_CLIENT, retry_config=_RETRY, checksum_algorithm="sha256")
+
+
+def _told(reason: str) -> str:
+    """What to do, before what the store said, where that is known."""
+    hints = (hint for sign, hint in _HINTS.items() if sign in reason)
+    hint = next(hints, None)
+    return f"{hint} ({reason})" if hint else reason
 
 
 def without_login(url: str) -> str:
