@@ -20,8 +20,8 @@ demo: .venv/.runtime  ## The whole pipeline against a sandbox Discord, in about 
 run: .venv/.runtime  ## Every process on this machine; settings from the environment or .env
 	@$(BIN)/python -m ops up $(ARGS)
 
-test: .venv/.dev  ## All tests, six at a time (ARGS=… for pytest)
-	@$(BIN)/python -m pytest -n 6 --dist worksteal $(ARGS)
+test: .venv/.dev  ## All tests, six files at a time (ARGS=… for pytest)
+	@$(BIN)/python -m pytest -n 6 --dist loadfile $(ARGS)
 
 histories: .venv/.dev  ## Attribution against N generated histories of a guild (default 100,000)
 	@HISTORIES=$(or $(N),100000) $(BIN)/python -m pytest -q tests/producer/test_attribution_histories.py

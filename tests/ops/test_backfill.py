@@ -147,24 +147,26 @@ def test_without_member_search_it_says_so_and_records_times_alone_when_asked(run
 
 def test_a_run_that_is_killed_goes_on_where_it_was_and_its_memory_stays_flat(running: Pipeline, world: World) -> None:
     running.discord.set_fault(member_search="refused")
-    running.discord.slow(r"GET /guilds/\d+/members", 300)
-    for number in (signal.SIGKILL, signal.SIGINT):
-        process = started(running, "--guild", str(world.large), "--without-invites")
-        before = progress(running, world)
-        until(lambda: progress(running, world) > before, "a page was handed over")  # noqa: B023 - called at once
-        process.send_signal(number)
-        said, _ = process.communicate(timeout=20)
-        assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), said
-    assert "Stopped. Run it again to go on from here." in said
-    running.discord.set_fault(rest=[], member_search="refused")
-    said, memory = measured(running, "--guild", str(world.large), "--without-invites")
-    assert "going on after" in said
-    _, least = measured(running, "--guild", str(world.small), "--without-invites", "--dry-run")
-    assert memory - least < MEMORY
-    found = records(running, world.large, LARGE + 1)  # the owner too
-    assert {(record["method"], record["confidence"]) for record in found.values()} == {("backfill", "unknown")}
-    assert progress(running, world) == 0, "it is done, so nothing is kept"
-    running.discord.set_fault(member_search="on")
+    running.discord.slow(r"GET /guilds/\d+/members", 2000)  # so slow that it is not over before it is killed
+    try:
+        for number in (signal.SIGKILL, signal.SIGINT):
+            process = started(running, "--guild", str(world.large), "--without-invites")
+            before = progress(running, world)
+            until(lambda: progress(running, world) > before, "a page was handed over")  # noqa: B023 - called at once
+            process.send_signal(number)
+            said, _ = process.communicate(timeout=20)
+            assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), said
+        assert "Stopped. Run it again to go on from here." in said
+        running.discord.set_fault(rest=[], member_search="refused")
+        said, memory = measured(running, "--guild", str(world.large), "--without-invites")
+        assert "going on after" in said
+        _, least = measured(running, "--guild", str(world.small), "--without-invites", "--dry-run")
+        assert memory - least < MEMORY
+        found = records(running, world.large, LARGE + 1)  # the owner too
+        assert {(record["method"], record["confidence"]) for record in found.values()} == {("backfill", "unknown")}
+        assert progress(running, world) == 0, "it is done, so nothing is kept"
+    finally:
+        running.discord.set_fault(rest=[], member_search="on")
 
 
 def test_live_joins_are_recorded_beside_it_by_the_producer_alone(running: Pipeline, world: World) -> None:
