@@ -34,6 +34,7 @@ from joins.tail import MAX_WRITE_BYTES, Head, Tail, empty_head, end_of_data, for
 GROW_BYTES = 64 * 1024
 MOST_SPARE = 4 << 20  # bytes; what a sink writes, at its fastest, while a foreign program reads a very long log
 READER_SECONDS = 0.001  # how long a write waits for foreign readers that have the file open
+CROSSING_SECONDS = 0.5  # as that, for a write beyond an earlier end of the file, where a slow reader may have got to
 OPEN, CLOSE = b"[\n", b"\n]"
 SPACE = b" \t\r\n"  # what may follow the array, to any reader of JSON
 BLANK = SPACE + b"\0"  # NUL: what a file system may leave of a block that a power cut kept it from writing
@@ -49,6 +50,7 @@ class ArrayWriter:
         Raises LogDamaged when something else wrote to it.
         """
         self._path = path
+        self._earlier_end = 0  # where the file ended before it grew last, bytes
         with durable.disk_errors(path):
             if not durable.is_there(path):
                 durable.replace(path, b"[\n]".ljust(GROW_BYTES))
@@ -86,9 +88,10 @@ class ArrayWriter:
             raise ValueError("a write must stay below MAX_WRITE_BYTES, or a torn one could not be told")
         with durable.disk_errors(self._path):
             self._allocate(self._tail.end + len(data))
+            crosses = self._tail.end < self._earlier_end <= self._tail.end + len(data)
             with (
                 durable.file_lock(self._descriptor, exclusive=True),
-                durable.readers_away(self._descriptor, READER_SECONDS),
+                durable.readers_away(self._descriptor, CROSSING_SECONDS if crosses else READER_SECONDS),
             ):
                 durable.write_all(self._descriptor, data, self._tail.end)
             os.fdatasync(self._descriptor)
@@ -112,6 +115,7 @@ class ArrayWriter:
                 os.ftruncate(self._descriptor, size)
             raise
         self._identity = durable.identity(self._path)
+        self._earlier_end = size
 
     def _stay_ahead(self) -> None:
         """Allocates what readers of this file, the longer the slower, leave time for others to write meanwhile."""

@@ -265,8 +265,9 @@ def _take_lease(descriptor: int, seconds: float) -> bool:
                 fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
                 return True
             except BlockingIOError:
-                if time.monotonic() >= until:  # looked at without pause: a reader's next turn comes at once
+                if time.monotonic() >= until:
                     return False
+                os.sched_yield()  # no longer pause: a reader's next turn comes at once
     return False
 
 

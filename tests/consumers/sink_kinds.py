@@ -63,6 +63,10 @@ def sqlite_place(folder: Path) -> Place:
             return []
         try:
             rows = connection.execute(f"select * from {log} order by position").fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):  # it is being made just now
+                raise
+            return []
         finally:
             connection.close()
         return [join(log, [row[column] for column in COLUMNS[log]], row["extra"]) for row in rows]
