@@ -15,11 +15,11 @@ from typing import Any
 from commands import json_log
 from commands.database import Database
 from commands.refusals import NO_LOGS, NoDatabase, Refused
-from joins.array_reader import ArrayReader
 from joins.chain import OUTSIDE, Record, check_commitments
 from joins.errors import InvalidRecord
 from joins.event_id import ZERO
 from joins.records import CHANGES, EXACT, JOINS, STAFF_UNRESOLVED
+from joins.whole_log import WholeLog
 
 ATTRIBUTIONS = ("attribution_confirmed", "attribution_corrected")
 _CHANGES_SHOWN = 20  # attribution changes read of one join
@@ -113,8 +113,8 @@ class History:
 class _Sources:
     """What is open while one question is answered. The heads are `0-0` where there is no database."""
 
-    joins: ArrayReader | None
-    changes: ArrayReader | None
+    joins: WholeLog | None
+    changes: WholeLog | None
     database: Database | None = None
     heads: dict[str, str] = field(default_factory=lambda: {JOINS: ZERO, CHANGES: ZERO})
 

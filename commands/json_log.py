@@ -9,11 +9,11 @@ from itertools import takewhile
 from pathlib import Path
 
 from joins import event_id
-from joins.array_reader import ArrayReader
 from joins.chain import Record
 from joins.errors import LogDamaged
 from joins.event_id import ZERO
-from joins.log_files import json_path
+from joins.form import json_form
+from joins.whole_log import WholeLog
 
 _log = logging.getLogger("commands.json_log")
 
@@ -22,16 +22,15 @@ UNREADABLE = (ValueError, KeyError, OSError, LogDamaged)
 
 
 @contextlib.contextmanager
-def opened(folder: Path, log: str) -> Iterator[ArrayReader | None]:
+def opened(folder: Path, log: str) -> Iterator[WholeLog | None]:
     """A reader of the log, or None when there is none or it cannot be opened."""
-    path = json_path(folder, log)
     try:
-        reader = ArrayReader(path)
+        reader = WholeLog(folder, json_form(log))
     except FileNotFoundError:
         yield None
         return
     except UNREADABLE as error:
-        _log.warning("%s cannot be read: %s", path, error)
+        _log.warning("the JSON log in %s cannot be read: %s", folder, error)
         yield None
         return
     with reader:
@@ -43,13 +42,13 @@ def above(records: Iterator[Record], head: str) -> Iterator[Record]:
     return takewhile(lambda record: event_id.is_above(record["event_id"], head), records)
 
 
-def last_id(reader: ArrayReader | None) -> str:
+def last_id(reader: WholeLog | None) -> str:
     """The event id of the newest record; `0-0` when there is none."""
     last = reader.last() if reader else None
     return str(last["event_id"]) if last else ZERO
 
 
-def late(reader: ArrayReader | None, head: str, key: str, value: str) -> Iterator[Record]:
+def late(reader: WholeLog | None, head: str, key: str, value: str) -> Iterator[Record]:
     """Records newer than what the database holds (its `head`), whose `key` is `value`; newest first.
 
     The usual case, a database that is up to date, costs one look at the last record.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from commands.effective import Attribution, Attributions
 from commands.refusals import NO_LOGS, Refused
 from joins.columns import COLUMNS, HEADERS
 from joins.csv_format import guarded, to_row, unguarded
-from joins.durable import file_lock, open_file
-from joins.errors import InvalidRecord
-from joins.log_files import csv_path
+from joins.errors import InvalidRecord, LogDamaged
+from joins.form import csv_form
 from joins.records import JOINS
+from joins.whole_log import WholeLog
 
 EFFECTIVE = ("Effective Invite Code", "Effective Staff ID", "Effective Staff Username", "Effective Confidence")
 HEADER = (*HEADERS[JOINS][:-1], *EFFECTIVE)
@@ -131,22 +130,12 @@ def _cells(line: bytes) -> list[str] | None:
 
 
 def _lines(folder: Path, stack: ExitStack) -> Iterator[bytes]:
-    """The lines of the CSV log without its header; where there is none, those that it would have."""
+    """The lines of the CSV log, its archives included; where there is none, those that it would have."""
     try:
-        file = stack.enter_context(os.fdopen(open_file(csv_path(folder, JOINS), os.O_RDONLY), "rb"))
-    except OSError as error:
+        return stack.enter_context(WholeLog(folder, csv_form(JOINS))).lines()
+    except (OSError, LogDamaged) as error:
         reader = stack.enter_context(json_log.opened(folder, JOINS))
         if reader is None:
             raise Refused(NO_LOGS) from None
-        _log.warning("the CSV log cannot be read (%s); the export is made from the JSON log", error.strerror)
+        _log.warning("the CSV log cannot be read (%s); the export is made from the JSON log", error)
         return (to_row(JOINS, record) for record in reader)
-    with file_lock(file.fileno(), exclusive=False):
-        size = os.fstat(file.fileno()).st_size
-    file.readline()
-
-    def up_to_size() -> Iterator[bytes]:
-        # What is appended while the export runs may still be half a row.
-        while file.tell() < size and (line := file.readline()):
-            yield line
-
-    return up_to_size()

@@ -17,18 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from joins import durable, schema
-from joins.array_file import CLOSE, OPEN
-from joins.array_reader import ArrayReader
 from joins.cloud import backups
 from joins.cloud.backups import Backup, File
 from joins.cloud.bucket import Bucket
-from joins.csv_format import header
-from joins.csv_reader import CsvReader
 from joins.errors import InviteLogError, SinkUnavailable
-from joins.log_files import csv_path, database_path, json_path
-from joins.log_reader import LogReader
+from joins.form import csv_form, json_form
+from joins.log_files import database_path
 from joins.records import LOGS, timestamp
 from joins.settings import Settings
+from joins.whole_log import WholeLog, is_there
 
 FIRST_LOOK = 60.0  # seconds after the start, when the copies have caught up
 EVERY, AGAIN = 3600.0, 600.0  # seconds between two looks, and after one that failed
@@ -106,28 +103,20 @@ def clear(settings: Settings, bucket: Bucket) -> list[str]:
 def _snapshots(folder: Path, working: Path) -> Iterator[tuple[Path, dict[str, list[Any]]]]:
     """A copy of each file as it is at one moment, one after the other, and its heads."""
     for log in LOGS:
-        for path, begin, end, opened in (
-            (json_path(folder, log), OPEN, CLOSE, ArrayReader),
-            (csv_path(folder, log), header(log), b"", lambda path, log=log: CsvReader(path, log)),
-        ):
-            if path.exists():
-                with durable.disk_errors(path), opened(path) as reader:
-                    yield _copied(reader, working / path.name, begin, end), {log: _head(reader)}
+        for form in (json_form(log), csv_form(log)):
+            path = form.path(folder)
+            with durable.disk_errors(path):
+                there = is_there(folder, form)
+            if there:
+                with durable.disk_errors(path), WholeLog(folder, form) as whole:
+                    with (working / path.name).open("wb") as file:
+                        file.writelines(form.document(whole.lines()))
+                    yield working / path.name, {log: _head(whole)}
     if (path := database_path(folder)).exists():
         yield _database(path, working / path.name)
 
 
-def _copied(reader: LogReader, target: Path, begin: bytes, end: bytes) -> Path:
-    with target.open("wb") as file:
-        file.write(begin)
-        file.writelines(reader.raw())
-        file.write(end if reader.last() is not None else end.lstrip(b"\n"))
-        if not end and reader.last() is not None:
-            file.write(b"\n")
-    return target
-
-
-def _head(reader: LogReader) -> list[Any]:
+def _head(reader: WholeLog) -> list[Any]:
     last = reader.last()
     return [last["event_id"], last["hash"], reader.count()] if last is not None else ["0-0", "", 0]
 

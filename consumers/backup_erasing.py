@@ -19,8 +19,9 @@ from joins.cloud.bucket import Bucket
 from joins.database_scrubbing import scrub_database
 from joins.erasure import Erasure
 from joins.errors import InvalidRecord, LogDamaged
+from joins.form import csv_form, json_form
 from joins.log_files import DATABASE, STEMS
-from joins.scrubbing import needles, scrub_csv, scrub_json
+from joins.scrubbing import needles, scrub
 
 
 def erase(bucket: Bucket, erasures: Sequence[Erasure]) -> list[str]:
@@ -87,4 +88,4 @@ def _scrub(path: Path, erasures: Sequence[Erasure]) -> bool:
         connection.close()
         return changed > 0
     log = next(log for log, stem in STEMS.items() if path.name.startswith(stem))
-    return (scrub_json if path.suffix == ".json" else scrub_csv)(path, log, erasures)
+    return scrub(path, (json_form if path.suffix == ".json" else csv_form)(log), erasures)

@@ -7,12 +7,12 @@ from pathlib import Path
 from consumers.file_log import FileLog
 from joins.csv_file import CsvWriter
 from joins.csv_format import to_row
-from joins.log_files import csv_path
-from joins.scrubbing import scrub_csv
+from joins.form import csv_form
 
 
 class CsvLog(FileLog):
-    """`invite_joins.csv` and `invite_changes.csv` in a folder."""
+    """`invite_joins.csv` and `invite_changes.csv` in a folder, and their archives."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(lambda log: csv_path(folder, log), CsvWriter, to_row, scrub_csv)
+    def __init__(self, folder: Path, archive_after: int = 0) -> None:
+        """See FileLog."""
+        super().__init__(folder, csv_form, CsvWriter, to_row, archive_after)

@@ -1,18 +1,23 @@
-"""What the JSON log and the CSV log share: a writer a log, and batches cut to the size a write may have."""
+"""What the JSON log and the CSV log share: a writer a log, batches cut to the size a write may have, and archiving."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from consumers import archiving
 from joins.chain import Record
 from joins.durable import disk_errors, is_there
 from joins.erasure import Erasure
 from joins.errors import HeadMoved
+from joins.form import Form
 from joins.records import LOGS
-from joins.tail import MAX_WRITE_BYTES, Head, empty_head
+from joins.scrubbing import scrub
+from joins.tail import MAX_WRITE_BYTES, Head
 
+LOOK_EVERY = 3600.0  # seconds between two looks whether a month is due for the archive
 _MARGIN = 64  # bytes a write needs beyond its lines: brackets and separators
 
 
@@ -31,19 +36,20 @@ class FileLog:
 
     def __init__(
         self,
-        path_of: Callable[[str], Path],
-        open_writer: Callable[[Path, str], Writer],
+        folder: Path,
+        form_of: Callable[[str], Form],
+        open_writer: Callable[[Path, str, Head], Writer],
         encode: Callable[[str, Record], bytes],
-        scrub: Callable[[Path, str, Sequence[Erasure]], bool],
+        archive_after: int,
     ) -> None:
-        self._path_of, self._open, self._encode, self._scrub = path_of, open_writer, encode, scrub
+        """`archive_after`: after how many months a month goes to the archive; 0 for never."""
+        self._folder, self._form_of, self._open, self._encode = folder, form_of, open_writer, encode
+        self._archive_after, self._next_look = archive_after, 0.0
         self._writers: dict[str, Writer] = {}
+        self._bases: dict[str, Head] = {}  # where each log's archives end
         try:
             for log in LOGS:
-                with disk_errors(path_of(log)):
-                    there = is_there(path_of(log))
-                if there:
-                    self._writers[log] = open_writer(path_of(log), log)
+                self._open_log(log)
         except BaseException:
             self.close()
             raise
@@ -53,7 +59,7 @@ class FileLog:
         writer = self._writers.get(log)
         if writer is None:
             self._check_absent(log)
-            return empty_head(log)
+            return self._bases[log]
         writer.check_identity()
         return writer.head
 
@@ -61,33 +67,80 @@ class FileLog:
         """See Sink."""
         if log not in self._writers:
             self._check_absent(log)
-            self._writers[log] = self._open(self._path_of(log), log)
+            self._writers[log] = self._open(self._path(log), log, self._bases[log])
         lines = [self._encode(log, record) for record in batch]
         for run in runs(lines, MAX_WRITE_BYTES - _MARGIN):
             last = batch[run[-1]]
             self._writers[log].append([lines[index] for index in run], (last["event_id"], last["hash"]))
 
     def erase(self, erasures: Sequence[Erasure], again: bool = False) -> list[str]:
-        """See Sink. The file is replaced as a whole, the one time that old bytes are touched."""
-        for log, writer in list(self._writers.items()):
-            writer.check_identity()
-            if self._scrub(self._path_of(log), log, erasures):
-                writer.close()
-                self._writers[log] = self._open(self._path_of(log), log)
+        """See Sink. A file is replaced as a whole, which happens to old bytes only here and by archiving."""
+        for log in LOGS:
+            form = self._form_of(log)
+            archiving.scrub(self._folder, form, erasures)
+            if (writer := self._writers.get(log)) is not None:
+                writer.check_identity()
+                if scrub(self._path(log), form, erasures):
+                    self._reopen(log)
         return []
 
-    def _check_absent(self, log: str) -> None:
-        path = self._path_of(log)
-        with disk_errors(path):
-            there = is_there(path)
-        if there:
-            raise HeadMoved(f"{path} was not there before: it was restored, or another program made it")
+    def rest(self, go_on: Callable[[], bool]) -> None:
+        """Archives the next month of a log that is due, if any. Raises SinkUnavailable, LogDamaged, HeadMoved."""
+        if self._archive_after and time.monotonic() >= self._next_look:
+            more = [self.archive(log, self._archive_after) is not None for log in LOGS if go_on()]
+            self._next_look = time.monotonic() + (0.0 if any(more) else LOOK_EVERY)
+
+    def archive(self, log: str, after: int) -> str | None:
+        """Moves the oldest month that is due `after` so many months to the archive; gives it, or None.
+
+        The file is made shorter once no further month is due: until then its records are in both.
+        """
+        if (writer := self._writers.get(log)) is None:
+            return None
+        writer.check_identity()
+        form = self._form_of(log)
+        month = archiving.archive_next(self._folder, form, after, writer.head)
+        if month is None and archiving.is_overlapping(self._folder, form):
+            self._reopen(log)
+        return month
 
     def close(self) -> None:
         """See Sink."""
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
+
+    def _open_log(self, log: str) -> None:
+        """Opens the file where there is one, without what a crash, or an earlier file put back, left in both places."""
+        path, form = self._path(log), self._form_of(log)
+        archiving.sweep(self._folder, form)
+        begins = archiving.begins(self._folder, form)
+        self._bases[log] = begins.base
+        with disk_errors(path):
+            there = is_there(path)
+        if not there:
+            return
+        writer = self._open(path, log, begins.before)
+        if begins.overlaps:
+            writer.close()
+            archiving.cut(self._folder, form, writer.head)
+            writer = self._open(path, log, begins.base)
+        self._writers[log] = writer
+
+    def _reopen(self, log: str) -> None:
+        if (writer := self._writers.pop(log, None)) is not None:
+            writer.close()
+        self._open_log(log)
+
+    def _path(self, log: str) -> Path:
+        return self._form_of(log).path(self._folder)
+
+    def _check_absent(self, log: str) -> None:
+        path = self._path(log)
+        with disk_errors(path):
+            there = is_there(path)
+        if there:
+            raise HeadMoved(f"{path} was not there before: it was restored, or another program made it")
 
 
 def runs(lines: Sequence[bytes], limit: int) -> list[range]:

@@ -6,15 +6,13 @@ from pathlib import Path
 
 from consumers.file_log import FileLog
 from joins.array_file import ArrayWriter
+from joins.form import json_form
 from joins.json_format import to_line
-from joins.log_files import json_path
-from joins.scrubbing import scrub_json
 
 
 class JsonLog(FileLog):
-    """`invite_joins.json` and `invite_changes.json` in a folder."""
+    """`invite_joins.json` and `invite_changes.json` in a folder, and their archives."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            lambda log: json_path(folder, log), ArrayWriter, lambda log, record: to_line(record), scrub_json
-        )
+    def __init__(self, folder: Path, archive_after: int = 0) -> None:
+        """See FileLog."""
+        super().__init__(folder, json_form, ArrayWriter, lambda log, record: to_line(record), archive_after)

@@ -42,11 +42,11 @@ def opener(name: str) -> Opener:
     if name == "json":
         from consumers.json_log import JsonLog
 
-        return lambda settings: JsonLog(settings.invite_logs_dir)
+        return lambda settings: JsonLog(settings.invite_logs_dir, settings.archive_after_months)
     if name == "csv":
         from consumers.csv_log import CsvLog
 
-        return lambda settings: CsvLog(settings.invite_logs_dir)
+        return lambda settings: CsvLog(settings.invite_logs_dir, settings.archive_after_months)
     if name == "sqlite":
         from consumers.sqlite_database import SqliteDatabase
 

@@ -44,9 +44,10 @@ _log = logging.getLogger("joins.array_file")
 class ArrayWriter:
     """The one writer of an array. Every method raises SinkUnavailable when the disk says no."""
 
-    def __init__(self, path: Path, log: str) -> None:
+    def __init__(self, path: Path, log: str, before: Head | None = None) -> None:
         """Opens the file, made empty where there is none, repairs a torn tail, and reads the head.
 
+        `before` is the head of the record before the file's first one, where that is in an archive.
         Raises LogDamaged when something else wrote to it.
         """
         self._path = path
@@ -57,7 +58,7 @@ class ArrayWriter:
             self._descriptor = durable.open_file(path, os.O_RDWR)
         try:
             with durable.disk_errors(path):
-                self._tail = self._repaired(log)
+                self._tail = self._repaired(log, before)
                 self._identity = durable.identity(path)
         except BaseException:
             self.close()
@@ -124,8 +125,8 @@ class ArrayWriter:
             with contextlib.suppress(OSError):  # a full disk; the next append asks again, for what it needs
                 self._allocate(self._tail.end + 2 * spare)
 
-    def _repaired(self, log: str) -> Tail:
-        end = read_end(self._descriptor, self._path, log)
+    def _repaired(self, log: str, before: Head | None) -> Tail:
+        end = read_end(self._descriptor, self._path, log, before)
         if end.torn:
             self._cut(end.rest, end.tail.end, end.close)
         return end.tail
@@ -150,14 +151,17 @@ class End:
     torn: bool
 
 
-def read_end(descriptor: int, path: Path, log: str) -> End:
-    """The end of an open array. Raises LogDamaged when something else wrote to it, NewerVersion."""
+def read_end(descriptor: int, path: Path, log: str, before: Head | None = None) -> End:
+    """The end of an open array; `before` is the head of the record before its first one.
+
+    Raises LogDamaged when something else wrote to it, NewerVersion.
+    """
     if (begin := os.pread(descriptor, len(OPEN), 0)) != OPEN:
         raise foreign_beginning(str(path), begin, OPEN)
     window = read_window(descriptor, len(OPEN), BLANK)
-    tail = read_tail(str(path), log, window, own_line, b",", _first_record)
+    tail = read_tail(str(path), log, window, own_line, b",", _first_record, before)
     rest = window.data[tail.end - window.offset :]
-    empty = tail.head == empty_head(log)
+    empty = tail.head == (before or empty_head(log))
     close = b"]" if empty else CLOSE
     if empty and rest.rstrip(BLANK) != close and not _torn_by_us(log, rest):
         raise foreign_beginning(str(path), OPEN + rest[:1], OPEN + b"{")
@@ -170,9 +174,11 @@ def write_whole(path: Path, lines: Iterator[bytes]) -> None:
     """Puts an array of these records' lines at `path`, whole or not at all. Raises SinkUnavailable."""
     with durable.disk_errors(path), durable.replacing(path) as file:
         file.write(OPEN)
+        close = CLOSE[1:]  # the array without records is "[\n]"
         for number, line in enumerate(lines):
             file.write(b",\n" + line if number else line)
-        file.write(CLOSE.ljust(GROW_BYTES))
+            close = CLOSE
+        file.write(close.ljust(GROW_BYTES))
 
 
 def parse_line(line: bytes) -> Record:

@@ -22,9 +22,10 @@ _log = logging.getLogger("joins.csv_file")
 class CsvWriter:
     """The one writer of a CSV log. Every method raises SinkUnavailable when the disk says no."""
 
-    def __init__(self, path: Path, log: str) -> None:
+    def __init__(self, path: Path, log: str, before: Head | None = None) -> None:
         """Opens the file, made with its header where there is none, cuts a torn tail, and reads the head.
 
+        `before` is the head of the record before the file's first one, where that is in an archive.
         Raises LogDamaged when something else wrote to it.
         """
         self._path = path
@@ -34,7 +35,7 @@ class CsvWriter:
             self._descriptor = durable.open_file(path, os.O_RDWR)
         try:
             with durable.disk_errors(path):
-                self._tail = self._repaired(log)
+                self._tail = self._repaired(log, before)
                 self._identity = durable.identity(path)
         except BaseException:
             self.close()
@@ -73,8 +74,8 @@ class CsvWriter:
         """Closes the file."""
         os.close(self._descriptor)
 
-    def _repaired(self, log: str) -> Tail:
-        tail, rest = read_end(self._descriptor, self._path, log)
+    def _repaired(self, log: str, before: Head | None) -> Tail:
+        tail, rest = read_end(self._descriptor, self._path, log, before)
         if rest:
             aside = durable.set_aside(self._path, rest, "torn") if rest.strip(BLANK) else None
             os.ftruncate(self._descriptor, tail.end)
@@ -84,8 +85,8 @@ class CsvWriter:
         return tail
 
 
-def read_end(descriptor: int, path: Path, log: str) -> tuple[Tail, bytes]:
-    """The good part of an open file, and what a crash left after it.
+def read_end(descriptor: int, path: Path, log: str, before: Head | None = None) -> tuple[Tail, bytes]:
+    """The good part of an open file, and what a crash left after it; `before` is the head before its first record.
 
     Raises LogDamaged when something else wrote to it, NewerVersion.
     """
@@ -93,8 +94,8 @@ def read_end(descriptor: int, path: Path, log: str) -> tuple[Tail, bytes]:
     if (begin := os.pread(descriptor, len(expected), 0)) != expected:
         raise foreign_beginning(str(path), begin, expected)
     window = read_window(descriptor, len(expected))
-    tail = read_tail(str(path), log, window, lambda line: own_line(log, line))
-    if tail.head != empty_head(log):
+    tail = read_tail(str(path), log, window, lambda line: own_line(log, line), before=before)
+    if tail.head != (before or empty_head(log)):
         tail = Tail(tail.head, tail.end + 1)  # past the newline
     return tail, window.data[tail.end - window.offset :]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -60,11 +60,12 @@ class LogReader:
         """Every record, oldest first."""
         return self.after(event_id.ZERO)
 
-    def count(self) -> int:
-        """How many records there are: a pass over the bytes, none of which is looked into."""
-        if self._end <= self._begin:
+    def count(self, above: str = event_id.ZERO) -> int:
+        """How many records there are above an event id: a pass over their bytes, none of which is looked into."""
+        begin = self._begin if above == event_id.ZERO else self._search(above)[0]
+        if self._end <= begin:
             return 0
-        steps = range(self._begin, self._end, _STEP)
+        steps = range(begin, self._end, _STEP)
         return 1 + sum(self._map[start : min(start + _STEP, self._end)].count(b"\n") for start in steps)
 
     def backward(self) -> Iterator[Record]:
@@ -99,18 +100,9 @@ class LogReader:
             yield self._record(start, stop)
             position = start
 
-    def mentions(self, needles: Iterable[bytes]) -> bool:
-        """Whether any of these bytes stands in a record's line."""
-        return any(self._map.find(needle, self._begin, self._end) >= 0 for needle in needles)
-
-    def raw(self) -> Iterator[bytes]:
-        """The bytes of all records' lines, as they stand there, a piece at a time."""
-        for start in range(self._begin, self._end, _STEP):
-            yield self._map[start : min(start + _STEP, self._end)]
-
-    def lines(self) -> Iterator[bytes]:
-        """Every line of a record, without its newline, oldest first; see `parse`."""
-        position = self._begin
+    def lines(self, above: str = event_id.ZERO) -> Iterator[bytes]:
+        """Every line of a record above an event id, without its newline, oldest first; see `parse`."""
+        position = self._begin if above == event_id.ZERO else self._search(above)[0]
         while position < self._end:
             start, stop = self._line_at(position)
             yield self._map[start:stop]

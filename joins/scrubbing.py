@@ -6,17 +6,13 @@ commitments, which stay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from joins import array_file, csv_file
-from joins.array_reader import ArrayReader
 from joins.chain import COMMITTED, NAME_KEYS, Record
-from joins.csv_format import to_row
-from joins.csv_reader import CsvReader
 from joins.erasure import Erasure, Erasures, erased
-from joins.json_format import to_line
+from joins.form import Form
 from joins.log_reader import LogReader
 from joins.records import normal
 
@@ -36,24 +32,15 @@ def needles(erasures: Iterable[Erasure]) -> list[bytes]:
     return sorted({erasure.user_id.encode() for erasure in erasures})
 
 
-def scrub_json(path: Path, log: str, erasures: Sequence[Erasure]) -> bool:
-    """Takes names out of a JSON log, whole or not at all; whether there were any.
+def scrub(path: Path, form: Form, erasures: Sequence[Erasure]) -> bool:
+    """Takes names out of a log file, whole or not at all; whether there were any.
 
     Raises SinkUnavailable; ValueError, InvalidRecord where a line is no record.
     """
-    with ArrayReader(path) as reader:
-        lines = _without(reader, log, erasures, to_line, b",")
+    with form.reader(path) as reader:
+        lines = _without(reader, form, erasures)
         if lines is not None:
-            array_file.write_whole(path, lines)
-        return lines is not None
-
-
-def scrub_csv(path: Path, log: str, erasures: Sequence[Erasure]) -> bool:
-    """Takes names out of a CSV log, whole or not at all; whether there were any. Raises what `scrub_json` raises."""
-    with CsvReader(path, log) as reader:
-        lines = _without(reader, log, erasures, lambda record: to_row(log, record).removesuffix(b"\n"), b"")
-        if lines is not None:
-            csv_file.write_whole(path, log, lines)
+            form.write_whole(path, lines)
         return lines is not None
 
 
@@ -71,20 +58,17 @@ def scrub_value(value: Any, user_ids: frozenset[str]) -> Any:
     }
 
 
-def _without(
-    reader: LogReader, log: str, erasures: Sequence[Erasure], encode: Callable[[Record], bytes], separator: bytes
-) -> Iterator[bytes] | None:
+def _without(reader: LogReader, form: Form, erasures: Sequence[Erasure]) -> Iterator[bytes] | None:
     """The lines of a log without those names; None when it holds none of them."""
     rule, wanted = Erasures(erasures), needles(erasures)
     mentioned = (record for needle in wanted for record in reader.containing(needle))
-    if all(scrubbed(normal(log, record), rule) is None for record in mentioned):
+    if all(scrubbed(normal(form.log, record), rule) is None for record in mentioned):
         return None
 
     def lines() -> Iterator[bytes]:
-        for line in reader.lines():
-            bare = line.removesuffix(separator)
-            new = scrubbed(normal(log, reader.parse(bare)), rule) if any(n in bare for n in wanted) else None
-            yield bare if new is None else encode(new)
+        for line in map(form.bare, reader.lines()):
+            new = scrubbed(normal(form.log, form.parse(line)), rule) if any(n in line for n in wanted) else None
+            yield line if new is None else form.encode(new)
 
     return lines()
 

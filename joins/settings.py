@@ -139,6 +139,11 @@ class Settings:
     backup_keep_daily: int = _setting(_number(1, 10_000), "Days of which the daily backup is kept.", 7)
     backup_keep_weekly: int = _setting(_number(0, 10_000), "Weeks of which the newest backup is kept.", 5)
     backup_keep_monthly: int = _setting(_number(0, 10_000), "Months of which the newest backup is kept.", 12)
+    archive_after_months: int = _setting(
+        _number(0, 1200),
+        "Months after which a month leaves the log files for their archive, where it stays at hand. 0: never.",
+        3,
+    )
     stream_window: int = _setting(
         _number(100, 10_000_000), "Records that a stream keeps once every sink has them.", 10_000
     )

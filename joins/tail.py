@@ -97,15 +97,17 @@ def read_tail(
     parse: Callable[[bytes], Record],
     separator: bytes = b"",
     salvage: Callable[[bytes], bytes] = lambda line: b"",
+    before: Head | None = None,
 ) -> Tail:
     """Follows the records in the window; `separator` is what stands between a record and its newline, if another comes.
 
+    `before` is the head from which the file's first record follows; by default that of a log's beginning.
     `parse` raises ValueError for a line that cannot be read at all, PermanentError for one that this program does not
     write; `salvage` gives the whole record with which an unreadable line begins, where a write may tear just there.
     Raises LogDamaged, naming file, byte and line, where a record does not follow from its predecessor, where more is
     unreadable than a crash can tear, or where nothing can be read; NewerVersion for a record of a later format.
     """
-    head: Head | None = empty_head(log) if window.whole else None
+    head: Head | None = (before or empty_head(log)) if window.whole else None
     end = position = 0
     separated = True
     while position < len(window.data):

@@ -24,6 +24,7 @@ COMMANDS = {
     "verify": ("ops.verify:verify", "Prove that no copy was altered, or name what was."),
     "watch": ("ops.watch:watch", "Verify once a day, and call HEARTBEAT_URL while all is well."),
     "backup": ("ops.backup:backup", "Make a backup now, list them, or check that one can be restored."),
+    "archive": ("ops.archive:archive", "Archive closed months of the log files now, or list the archives."),
     "restore": ("ops.restore:restore", "Bring logs and database back from the cloud, also as of an earlier time."),
     "heal": ("ops.heal:heal", "Give a Redis server that forgot its records those records back."),
     "rebuild": ("ops.rebuild:rebuild", "Make one copy anew from another."),

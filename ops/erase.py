@@ -21,18 +21,18 @@ from redis.exceptions import RedisError
 
 from joins import inbox, keys, process_report
 from joins import settings as settings_module
-from joins.array_reader import ArrayReader
 from joins.chain import Record
 from joins.copies import finding
 from joins.erasure import KIND, Erasure
-from joins.errors import InviteLogError, ServerUnreachable, SettingsError
+from joins.errors import InviteLogError, LogDamaged, ServerUnreachable, SettingsError
 from joins.event_id import ZERO
+from joins.form import json_form
 from joins.groups import Entry
-from joins.log_files import json_path
 from joins.records import CHANGES, LOGS, timestamp
 from joins.redis_url import Client, connect, shown
 from joins.scripts import text
 from joins.settings import Settings
+from joins.whole_log import WholeLog
 from ops import embedded, leftovers
 
 NOT_YET = 2  # exit status: the order is given, but names remain somewhere
@@ -96,13 +96,12 @@ def mentions(settings: Settings, client: Client, user_id: str) -> dict[str, int]
             found[guild] = found.get(guild, 0) + 1
 
     for log in LOGS:
-        path = json_path(settings.invite_logs_dir, log)
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            if path.exists():
-                with ArrayReader(path) as reader:
-                    for record in reader.containing(user_id.encode()):
-                        count(log, record, str(record["event_id"]))
-        if not path.exists() and (copy := finding.longest(finding.readable(log, settings))) is not None:
+        there, folder = False, settings.invite_logs_dir
+        with contextlib.suppress(OSError, ValueError, KeyError, LogDamaged), WholeLog(folder, json_form(log)) as whole:
+            for record in whole.containing(user_id.encode()):
+                count(log, record, str(record["event_id"]))
+            there = True
+        if not there and (copy := finding.longest(finding.readable(log, settings))) is not None:
             for record in copy.after(ZERO):
                 count(log, record, record["event_id"])
         for name, fields in _entries(client, log):

@@ -13,14 +13,18 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from consumers.archiving import scrub_file
 from joins import durable
 from joins.database_scrubbing import scrub_database
 from joins.erasure import Erasure
-from joins.errors import InvalidRecord
-from joins.log_files import DATABASE
+from joins.errors import InvalidRecord, LogDamaged
+from joins.form import csv_form, json_form
+from joins.log_files import DATABASE, STEMS
+from joins.records import JOINS
 from joins.scrubbing import needles
 
 _ASIDE = re.compile(r"\.(torn|damaged|replaced|foreign|adopted|old|migrated)-\d{8}T")
+_ARCHIVE = re.compile(r"\.(json|csv)\.gz\.")
 _ENDINGS = ("-wal", "-shm")  # of a database: they belong to it
 _STEP = 1 << 20  # bytes read at once
 
@@ -32,6 +36,9 @@ def clean(folder: Path, erasures: list[Erasure]) -> list[str]:
     """
     told = []
     for path in set_aside(folder):
+        if _ARCHIVE.search(path.name):
+            told += _clean_archive(path, erasures)
+            continue
         with durable.disk_errors(path):
             if not _mentions(path, needles(erasures)):
                 continue
@@ -82,6 +89,18 @@ def _clean_lines(path: Path, wanted: list[bytes]) -> str:
     with durable.replacing(path) as new:
         new.writelines(kept())
     return f"{path.name}: {count} lines were removed"
+
+
+def _clean_archive(path: Path, erasures: list[Erasure]) -> list[str]:
+    log = next((log for log, stem in STEMS.items() if path.name.startswith(f"{stem}.")), JOINS)
+    form_of = csv_form if ".csv.gz." in path.name else json_form
+    try:
+        return [f"{path.name}: the names were taken out of it"] if scrub_file(path, form_of(log), erasures) else []
+    except LogDamaged:
+        with durable.disk_errors(path):
+            path.unlink()
+            durable.sync_folder(path.parent)
+        return [f"{path.name} cannot be read any more, so it was removed whole"]
 
 
 def _clean_database(path: Path, erasures: list[Erasure]) -> str:

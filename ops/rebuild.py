@@ -18,13 +18,14 @@ from consumers.json_log import JsonLog
 from consumers.obeying import write
 from consumers.sink import Sink
 from consumers.sqlite_database import SqliteDatabase
-from joins import durable
+from joins import archive, durable
 from joins import settings as settings_module
 from joins.cloud import generations
 from joins.cloud.bucket import Bucket
 from joins.copies import finding
 from joins.copies.copy import Copy
 from joins.errors import InviteLogError
+from joins.form import csv_form, json_form
 from joins.keys import SINKS
 from joins.log_files import csv_path, database_path, json_path
 from joins.records import LOGS, timestamp
@@ -101,6 +102,9 @@ def _rebuild_files(settings: Settings, sink: str, copies: dict[str, Copy | None]
                 else:
                     aside = durable.move_aside(path, "replaced", ("", *endings)) if path.exists() else None
             kept += [aside.name] if aside else []
+        if sink != "sqlite":  # the new files hold all records
+            form_of = json_form if sink == "json" else csv_form
+            kept += [path.name for log in LOGS for path in archive.put_aside(folder, form_of(log))]
         return count, kept
     finally:
         with suppress(OSError):

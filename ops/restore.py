@@ -18,7 +18,7 @@ from consumers.json_log import JsonLog
 from consumers.obeying import write
 from consumers.sink import Sink
 from consumers.sqlite_database import SqliteDatabase
-from joins import durable, event_id
+from joins import archive, durable, event_id
 from joins import settings as settings_module
 from joins.chain import Record
 from joins.cloud.bucket import Bucket
@@ -27,6 +27,7 @@ from joins.copies.copy import Copy
 from joins.erasure import Erasure, erasure_of
 from joins.errors import InviteLogError, SettingsError
 from joins.event_id import ZERO
+from joins.form import csv_form, json_form
 from joins.log_files import csv_path, database_path, json_path
 from joins.records import CHANGES, LOGS
 from joins.settings import Settings
@@ -147,6 +148,9 @@ def _put_in_place(building: Path, folder: Path) -> list[str]:
     kept = []
     for path in [path_of(folder, log) for log in LOGS for path_of in (json_path, csv_path)]:
         kept += _move(building / path.name, path, ())
+    # The files hold all records now.
+    for form in [form_of(log) for log in LOGS for form_of in (json_form, csv_form)]:
+        kept += [aside.name for aside in archive.put_aside(folder, form)]
     return kept + _move(building / database_path(folder).name, database_path(folder), ("-wal", "-shm"))
 
 

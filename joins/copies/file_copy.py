@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from joins.array_reader import ArrayReader
 from joins.chain import Record
 from joins.copies.copy import reading
-from joins.csv_reader import CsvReader
 from joins.event_id import ZERO
-from joins.log_files import csv_path, json_path
-from joins.log_reader import LogReader
+from joins.form import Form
 from joins.records import normal
 from joins.tail import empty_head
+from joins.whole_log import WholeLog, is_there
 
 
 class FileCopy:
-    """One log file."""
+    """One log in files, archives included."""
 
-    def __init__(self, sink: str, log: str, path: Path, open_reader: Callable[[], LogReader]) -> None:
-        self.sink = sink
-        self._log, self._path, self._open = log, path, open_reader
-        self.head = empty_head(log)
-        with reading(str(path)), open_reader() as reader:
-            if (last := reader.last()) is not None:
-                last = normal(log, last)
+    def __init__(self, folder: Path, form: Form) -> None:
+        self.sink, self._folder, self._form = form.sink, folder, form
+        self.head = empty_head(form.log)
+        with self._opened() as whole:
+            if (last := whole.last()) is not None:
+                last = normal(form.log, last)
                 self.head = (last["event_id"], last["hash"])
 
     def count(self) -> int:
         """See Copy."""
-        with reading(str(self._path)), self._open() as reader:
+        with self._opened() as reader:
             return reader.count()
 
     def before_newest(self, count: int) -> str:
         """See Copy."""
-        with reading(str(self._path)), self._open() as reader:
+        with self._opened() as reader:
             for number, record in enumerate(reader.backward()):
                 if number == count:
                     return str(record["event_id"])
@@ -43,24 +41,24 @@ class FileCopy:
 
     def at(self, event: str) -> Record | None:
         """See Copy."""
-        with reading(str(self._path)), self._open() as reader:
+        with self._opened() as reader:
             record = reader.at(event)
-            return None if record is None else normal(self._log, record)
+            return None if record is None else normal(self._form.log, record)
 
     def after(self, event: str) -> Iterator[Record]:
         """See Copy."""
-        with reading(str(self._path)), self._open() as reader:
+        with self._opened() as reader:
             for record in reader.after(event):
-                yield normal(self._log, record)
+                yield normal(self._form.log, record)
+
+    @contextmanager
+    def _opened(self) -> Iterator[WholeLog]:
+        with reading(str(self._form.path(self._folder))), WholeLog(self._folder, self._form) as whole:
+            yield whole
 
 
-def json_copy(folder: Path, log: str) -> FileCopy | None:
-    """The JSON log in a folder; None when there is none."""
-    path = json_path(folder, log)
-    return FileCopy("json", log, path, lambda: ArrayReader(path)) if path.exists() else None
-
-
-def csv_copy(folder: Path, log: str) -> FileCopy | None:
-    """The CSV log in a folder; None when there is none."""
-    path = csv_path(folder, log)
-    return FileCopy("csv", log, path, lambda: CsvReader(path, log)) if path.exists() else None
+def file_copy(folder: Path, form: Form) -> FileCopy | None:
+    """A log's copy in a folder; None when there is neither file nor archive."""
+    with reading(str(form.path(folder))):
+        there = is_there(folder, form)
+    return FileCopy(folder, form) if there else None

@@ -10,8 +10,9 @@ from joins import event_id
 from joins.chain import Record, check_commitments, check_link
 from joins.copies.copy import Copy
 from joins.copies.database_copy import database_copy
-from joins.copies.file_copy import csv_copy, json_copy
+from joins.copies.file_copy import file_copy
 from joins.errors import InvalidRecord, LogDamaged, NewerVersion, SinkUnavailable
+from joins.form import csv_form, json_form
 from joins.settings import Settings
 from joins.tail import Head
 
@@ -22,9 +23,9 @@ _log = logging.getLogger("joins.copies")
 def open_copy(sink: str, log: str, folder: Path, cloud_url: str) -> Copy | None:
     """One sink's copy of a log; None when it has none yet. Raises SinkUnavailable, LogDamaged, NewerVersion."""
     if sink == "json":
-        return json_copy(folder, log)
+        return file_copy(folder, json_form(log))
     if sink == "csv":
-        return csv_copy(folder, log)
+        return file_copy(folder, csv_form(log))
     if sink == "sqlite":
         return database_copy(folder, log)
     if sink == "cloud":

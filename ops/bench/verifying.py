@@ -89,13 +89,13 @@ def bench(joins: int, as_json: bool) -> None:
     )
 
 
-def fill(folder: Path, counts: dict[str, int], names: Sequence[str] = SINKS) -> None:
-    """Writes so many records of each log into these sinks' copies in a folder."""
+def fill(folder: Path, counts: dict[str, int], names: Sequence[str] = SINKS, apart: float = 1.0) -> None:
+    """Writes so many records of each log into these sinks' copies in a folder; they are `apart` seconds."""
     settings = Settings(invite_logs_dir=folder)
     sinks = [opener(name)(settings) for name in names]
     try:
         for log in LOGS:
-            made, previous = _records(log, counts[log]), chain.genesis(log)
+            made, previous = _records(log, counts[log], apart), chain.genesis(log)
             while batch := chain.chained(previous, list(islice(made, BATCH))):
                 previous = batch[-1]["hash"]
                 for sink in sinks:
@@ -105,10 +105,10 @@ def fill(folder: Path, counts: dict[str, int], names: Sequence[str] = SINKS) -> 
             sink.close()
 
 
-def _records(log: str, count: int) -> Iterator[Record]:
+def _records(log: str, count: int, apart: float) -> Iterator[Record]:
     began = datetime(2025, 10, 31, tzinfo=UTC)
     for number in range(count):
-        moment = began + timedelta(seconds=number)
+        moment = began + timedelta(seconds=number * apart)
         join = made_join(number, moment)
         record = join if log == JOINS else _confirmed(join, number)
         event = f"{int(moment.timestamp() * 1000)}-{number % 3}"

@@ -10,19 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from joins import array_file, durable, event_id
-from joins.array_file import BLANK, CLOSE, OPEN
-from joins.array_file import own_line as own_object
+from consumers.archiving import Begins, begins
+from joins import archive, array_file, durable, event_id
+from joins.archive import Archive
+from joins.array_file import BLANK, CLOSE
 from joins.chain import Record
-from joins.csv_file import own_line as own_row
 from joins.csv_file import parse_cells, read_end
-from joins.csv_format import header
 from joins.erasure import KIND, Erasure, erasure_of
 from joins.errors import InvalidRecord, LogDamaged, NewerVersion, SinkUnavailable
 from joins.event_id import ZERO
-from joins.log_files import csv_path, json_path
+from joins.form import Form, csv_form, json_form
 from joins.records import CHANGES
-from joins.tail import HOLES, MAX_WRITE_BYTES, end_of_data, line_of
+from joins.tail import HOLES, MAX_WRITE_BYTES, Head, empty_head, end_of_data, line_of
+from joins.whole_log import is_there
+from ops.verifying import archived
 from ops.verifying.finding import Flaw
 from ops.verifying.source import Line
 from ops.verifying.written import Written
@@ -34,46 +35,57 @@ _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, Recu
 
 @dataclass(frozen=True)
 class Kind:
-    """What tells the two apart: how a file begins, a record's line is read (exactly, or at all), and ended."""
+    """What tells the two forms apart to the verifier: how a line is read at all, and how a file ends."""
 
-    sink: str
-    begin: bytes
-    read: Callable[[bytes], Record]
     read_loosely: Callable[[bytes], Record]
     end_of: Callable[[int], int]
-    tear: Callable[[int, Path], tuple[int, bytes, int] | None]  # good end, what follows it, where that is strange
+    # good end, what follows it, where that is strange; given the head before the file's first record
+    tear: Callable[[int, Path, Head | None], tuple[int, bytes, int] | None]
     form: Callable[[Written], bytes]
-    separator: bytes
     loose: bool
 
 
 class LogFile:
-    """One of the two, as it was when opened."""
+    """One of the two with its archives, as they were when opened."""
 
-    def __init__(self, kind: Kind, log: str, path: Path) -> None:
+    def __init__(self, kind: Kind, form: Form, folder: Path) -> None:
         """Raises SinkUnavailable."""
-        self.sink, self.log, self.shown, self.loose = kind.sink, log, str(path), kind.loose
+        path = form.path(folder)
+        self.sink, self.log, self.shown, self.loose = form.sink, form.log, str(path), kind.loose
         self.expected: Written | None = None
-        self._form: Callable[[Written], bytes] = kind.form
-        self._kind, self._begin, self._separator = kind, kind.begin, kind.separator
+        self._kind, self._shape, self._begin, self._separator = kind, form, form.begin, form.between[:-1]
+        self._end, self._rest = 0, b""
+        self._torn: int | None = None
+        self._descriptor: int | None = None
+        self._archives: list[Archive] = []
+        self._unreadable: Flaw | None = None  # why no archive beyond these could be opened
         try:
-            self._descriptor = durable.open_file(path, os.O_RDONLY)
-        except OSError as error:
-            raise SinkUnavailable(f"{path} cannot be read: {error.strerror}") from error
-        try:
-            with _shared_lock(path, self._descriptor):
-                # A writer changes nothing before this end, and what follows it only under its own lock.
-                self._end = max(kind.end_of(self._descriptor), 0)
-                size = os.fstat(self._descriptor).st_size
-                self._rest = os.pread(self._descriptor, size - self._end, self._end)
-                self._torn = self._tear(path)
+            if durable.is_there(path):
+                self._descriptor = durable.open_file(path, os.O_RDONLY)
+            self._open_archives(folder, form)
+            begins = _begins(folder, form) if self._archives else None
+            self._double = begins.base[0] if begins is not None and begins.overlaps else ZERO
+            if self._descriptor is not None:
+                self._look_at_end(self._descriptor, path, begins.before if begins is not None else None)
             self.head = self._last()
+        except OSError as error:
+            self.close()
+            raise SinkUnavailable(f"{path} cannot be read: {error.strerror}") from error
         except BaseException:
-            os.close(self._descriptor)
+            self.close()
             raise
 
     def lines(self) -> Iterator[Line]:
         """See Source."""
+        before = empty_head(self.log)
+        for one in self._archives:
+            for where, line in archived.lines(one, self._shape, before):
+                yield self._line(where, line)
+            before = one.index.head
+        if self._unreadable is not None:
+            raise self._unreadable
+        if self._descriptor is None:
+            return
         if os.pread(self._descriptor, len(self._begin), 0) != self._begin:
             raise Flaw(f"{self.shown}, line 1", "the file does not begin as a log of this program does")
         count, unended, where = 0, "", ""
@@ -85,15 +97,9 @@ class LogFile:
                 raise Flaw(where, "the array does not end as this program writes it")
             if unended:
                 raise Flaw(unended, f"the record does not end in '{self._separator.decode()}'")
-            try:
-                if self.expected is not None and line.removesuffix(self._separator) == self._form(self.expected):
-                    yield Line(where, self.expected.record, proved=True)
-                else:
-                    yield Line(where, self._read(line))
-            except ValueError as error:
-                raise Flaw(where, f"this is no line of this program ({error})") from error
-            except LogDamaged as error:
-                raise Flaw(where, str(error), self._at_all(line)) from error
+            found = self._line(where, line.removesuffix(self._separator))
+            if not self._is_archived(found.record):  # else the sink's next start takes it out of the file
+                yield found
             unended = where if not line.endswith(self._separator) else ""
         if self._torn is not None:
             raise Flaw(f"{self.shown}, line {self._torn}", "a write was torn here", torn=True)
@@ -107,28 +113,70 @@ class LogFile:
 
     def orders(self) -> Iterator[Erasure]:
         """See Source."""
-        for line in self._raw():
-            if self.log == CHANGES and KIND.encode() in line:
+        for line in self._everything() if self.log == CHANGES else ():
+            if KIND.encode() in line:
                 record = self._at_all(line)
                 if record is not None and (erasure := erasure_of(record)) is not None:
                     yield erasure
 
     def holds(self, event: str) -> bool:
         """See Source."""
-        return any(event.encode() in line for line in self._raw())
+        return any(event.encode() in line for line in self._everything())
 
     def close(self) -> None:
         """See Source."""
-        os.close(self._descriptor)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        for one in self._archives:
+            one.close()
 
-    def _read(self, line: bytes) -> Record:
-        bare = line.removesuffix(self._separator)
+    def _open_archives(self, folder: Path, form: Form) -> None:
+        for path in archive.paths(folder, form):
+            try:
+                self._archives.append(Archive(path, form))
+            except LogDamaged as error:
+                self._unreadable = Flaw(str(path), str(error))
+                return
+
+    def _look_at_end(self, descriptor: int, path: Path, before: Head | None) -> None:
+        with _shared_lock(path, descriptor):
+            # A writer changes nothing before this end, and what follows it only under its own lock.
+            self._end = max(self._kind.end_of(descriptor), 0)
+            size = os.fstat(descriptor).st_size
+            self._rest = os.pread(descriptor, size - self._end, self._end)
+            self._torn = self._tear(descriptor, path, before)
+
+    def _line(self, where: str, bare: bytes) -> Line:
+        """The record in a line, without its separator. Raises Flaw."""
         try:
-            return self._kind.read(bare)
+            if self.expected is not None and bare == self._kind.form(self.expected):
+                return Line(where, self.expected.record, proved=True)
+            return Line(where, self._read(bare))
+        except ValueError as error:
+            raise Flaw(where, f"this is no line of this program ({error})") from error
+        except LogDamaged as error:
+            raise Flaw(where, str(error), self._at_all(bare)) from error
+
+    def _is_archived(self, record: Record) -> bool:
+        try:
+            return self._double != ZERO and not event_id.is_above(record["event_id"], self._double)
+        except _UNREADABLE:
+            return False
+
+    def _read(self, bare: bytes) -> Record:
+        try:
+            return self._shape.own(bare)
         except NewerVersion:
             return self._kind.read_loosely(bare)  # its hash tells whether it is one of a later version
         except _UNREADABLE as error:
             raise ValueError(str(error)) from error
+
+    def _everything(self) -> Iterator[bytes]:
+        """Every line that can be read."""
+        for one in self._archives:
+            with contextlib.suppress(LogDamaged):
+                yield from one.lines()
+        yield from self._raw()
 
     def _at_all(self, line: bytes) -> Record | None:
         """What can be made of a line, however it is written."""
@@ -145,17 +193,17 @@ class LogFile:
         elif self._rest:
             raise Flaw(where, "the last line has no end")
 
-    def _tear(self, path: Path) -> int | None:
+    def _tear(self, descriptor: int, path: Path, before: Head | None) -> int | None:
         """The line in which a crash tore a write, where the sink's next start cuts that; records end before it then."""
         try:
-            found = self._kind.tear(self._descriptor, path)
+            found = self._kind.tear(descriptor, path, before)
         except (LogDamaged, NewerVersion):
             return None
         if found is None or not self._is_tear(found[1]):
             return None
         end, _, strange = found
         self._end, self._rest = end, b""
-        return line_of(self._descriptor, end + strange)
+        return line_of(descriptor, end + strange)
 
     def _is_tear(self, rest: bytes) -> bool:
         """Whether no whole record comes after what is unreadable: a write that was torn has none."""
@@ -166,6 +214,8 @@ class LogFile:
 
     def _raw(self) -> Iterator[bytes]:
         """The lines between beginning and end, without their newlines; of one that is far too long, its beginning."""
+        if self._descriptor is None:
+            return
         position, held = len(self._begin), b""
         while position < self._end:
             data = os.pread(self._descriptor, min(_STEP, self._end - position), position)
@@ -179,8 +229,8 @@ class LogFile:
             yield held
 
     def _last(self) -> str | None:
-        if self._end <= len(self._begin):
-            return ZERO
+        if self._descriptor is None or self._end <= len(self._begin):
+            return self._archives[-1].index.head[0] if self._archives and self._unreadable is None else ZERO
         start = max(len(self._begin), self._end - MAX_WRITE_BYTES)
         record = self._at_all(os.pread(self._descriptor, self._end - start, start).rstrip(b"\n").rpartition(b"\n")[2])
         try:
@@ -193,32 +243,32 @@ class LogFile:
 def json_file(folder: Path, log: str) -> LogFile | None:
     """The JSON log in a folder; None when there is none. Raises SinkUnavailable."""
 
-    def tear(opened: int, path: Path) -> tuple[int, bytes, int] | None:
-        end = array_file.read_end(opened, path, log)
+    def tear(opened: int, path: Path, before: Head | None) -> tuple[int, bytes, int] | None:
+        end = array_file.read_end(opened, path, log, before)
         whole = end.rest.rstrip(BLANK) == b"," + CLOSE  # a crash never leaves the bracket after a comma
         return (end.tail.end, end.rest, _strange(end.rest, end.close)) if end.torn and not whole else None
 
-    path = json_path(folder, log)
-    kind = Kind("json", OPEN, own_object, array_file.parse_line, _after_array, tear, lambda one: one.json, b",", True)
-    return LogFile(kind, log, path) if durable.is_there(path) else None
+    kind = Kind(array_file.parse_line, _after_array, tear, lambda written: written.json, True)
+    return LogFile(kind, json_form(log), folder) if is_there(folder, json_form(log)) else None
 
 
 def csv_file(folder: Path, log: str) -> LogFile | None:
     """The CSV log in a folder; None when there is none. Raises SinkUnavailable."""
 
-    def tear(opened: int, path: Path) -> tuple[int, bytes, int] | None:
-        tail, rest = read_end(opened, path, log)
+    def tear(opened: int, path: Path, before: Head | None) -> tuple[int, bytes, int] | None:
+        tail, rest = read_end(opened, path, log, before)
         return (tail.end, rest, 0) if rest else None
 
-    def own(line: bytes) -> Record:
-        return own_row(log, line)
+    kind = Kind(lambda line: parse_cells(log, line), _after_newline, tear, lambda written: written.csv, False)
+    return LogFile(kind, csv_form(log), folder) if is_there(folder, csv_form(log)) else None
 
-    def form(written: Written) -> bytes:
-        return written.csv
 
-    path = csv_path(folder, log)
-    kind = Kind("csv", header(log), own, lambda line: parse_cells(log, line), _after_newline, tear, form, b"", False)
-    return LogFile(kind, log, path) if durable.is_there(path) else None
+def _begins(folder: Path, form: Form) -> Begins | None:
+    """Where the file begins; None where it and its archives do not fit together, which reading them tells."""
+    try:
+        return begins(folder, form)
+    except (LogDamaged, NewerVersion):
+        return None
 
 
 def _after_array(descriptor: int) -> int:

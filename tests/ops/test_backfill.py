@@ -61,7 +61,13 @@ def running(tmp_path_factory: pytest.TempPathFactory, world: World):  # type: ig
 def started(running: Pipeline, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "ops", "backfill", *arguments]
     return subprocess.Popen(
-        command, env=running.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=running.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # As in a terminal: a shell that runs the tests in the background has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -17,8 +17,9 @@ from consumers.delivery import Delivery
 from consumers.json_log import JsonLog
 from joins import dead_letters, event_id, keys
 from joins.chain import Record, canonical, seal
-from joins.copies.file_copy import json_copy
+from joins.copies.file_copy import file_copy
 from joins.errors import InvalidRecord
+from joins.form import json_form
 from joins.publish import Sequenced
 from joins.records import CHANGES, JOINS
 from joins.redis_url import Client, connect
@@ -344,7 +345,7 @@ def test_staff_is_learnt_again_from_the_log_and_from_what_the_log_lacks(redis_cl
     deliver(redis_client, tmp_path)
     feed.send(CHANGES, items[1:])
     redis_client.delete(keys.STAFF)
-    relearn_staff(redis_client, json_copy(tmp_path, CHANGES), lambda: None)
+    relearn_staff(redis_client, file_copy(tmp_path, json_form(CHANGES)), lambda: None)
     assert json.loads(redis_client.hget(keys.STAFF, f"{GUILD}/7") or b"{}")["staff_username"] == "new"
 
 
