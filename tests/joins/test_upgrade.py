@@ -10,15 +10,18 @@ import pytest
 from factories import batch
 from sqlite_utils import Database
 
-from joins import schema
+from joins import archive, schema
+from joins.chain import chained, genesis
 from joins.copies.finding import open_copy
 from joins.errors import NewerVersion
 from joins.keys import SINKS
 from joins.log_files import database_path
-from joins.records import CHANGES, JOINS
+from joins.records import CHANGES, JOINS, LOGS, normal
 from joins.settings import Settings
+from joins.whole_log import WholeLog
 from ops.verifying.verification import Verification
 from producer.outbox import Outbox
+from tests.consumers.monthly import FORMS, LOG_FILES, MONTHS, archive_all, check, fill, records_of
 from tests.consumers.sink_kinds import LOCAL
 from tests.fixtures.make import WAITING
 from tests.ops.verified_house import JOIN_COUNT
@@ -26,12 +29,19 @@ from tests.ops.verified_house import JOIN_COUNT
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
-@pytest.fixture(params=sorted(path.name for path in FIXTURES.glob("*.tar.gz")))
+ARCHIVES = sorted(path.name for path in FIXTURES.glob("*-archives.tar.gz"))
+
+
+@pytest.fixture(params=sorted({path.name for path in FIXTURES.glob("*.tar.gz")} - set(ARCHIVES)))
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """What a version left."""
-    with tarfile.open(FIXTURES / request.param) as archive:
-        archive.extractall(tmp_path, filter="data")
-    return tmp_path
+    return unpacked(request.param, tmp_path)
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    with tarfile.open(FIXTURES / name) as packed:
+        packed.extractall(folder, filter="data")
+    return folder
 
 
 def test_the_files_of_an_earlier_version_are_read_verified_and_continued(folder: Path) -> None:
@@ -53,6 +63,24 @@ def test_the_files_of_an_earlier_version_are_read_verified_and_continued(folder:
     verdict = Verification(settings).run()
     assert {found.kind for found in verdict.findings} == {"rewritten"}, "each sink got records of its own"
     assert {logs[JOINS]["records"] for logs in verdict.copies.values()} == {JOIN_COUNT + 3}
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("sink", LOG_FILES)
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_archives_of_an_earlier_version_are_read_and_continued(tmp_path: Path, name: str, sink: str, log: str) -> None:
+    folder, form = unpacked(name, tmp_path), FORMS[sink](log)
+    with WholeLog(folder, FORMS["json"](log)) as whole:
+        records = [normal(log, record) for record in whole]
+    assert chained(genesis(log), records) == records
+    assert [archive.month_of(record["event_id"]) for record in records[::7]] == list(MONTHS)
+    check(folder, form, records)
+    log_file = LOG_FILES[sink](folder)
+    records += records_of(log, months=("2026-03", "2026-04"), before=records)
+    fill(log_file, log, records[-14:])
+    assert archive_all(log_file, log) == ["2026-02", "2026-03"]
+    log_file.close()
+    check(folder, form, records)
 
 
 def first_form(path: Path) -> None:
