@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from joins import archive, durable, event_id
+from joins import archive, archives, durable, event_id
 from joins.archive import Archive
 from joins.chain import Record
 from joins.erasure import Erasure, Erasures
@@ -36,24 +36,24 @@ class Begins:
 def begins(folder: Path, form: Form) -> Begins:
     """Looks at both. Raises LogDamaged where they do not fit together, SinkUnavailable."""
     path = form.path(folder)
-    with durable.disk_errors(folder / archive.FOLDER):
-        archives = _opened(folder, form)
+    with durable.disk_errors(folder / archives.FOLDER):
+        found = archives.opened(folder, form)
     try:
-        base = archives[-1].index.head if archives else empty_head(form.log)
+        base = found[-1].index.head if found else empty_head(form.log)
         with durable.disk_errors(path):
             first = _first(path, form)
         if first is None:
             return Begins(base, base, False)
-        overlaps = bool(archives) and not event_id.is_above(first["event_id"], base[0])
+        overlaps = bool(found) and not event_id.is_above(first["event_id"], base[0])
         before = base
         if overlaps:
-            reaching = (one for one in archives if not event_id.is_above(first["event_id"], one.index.head[0]))
+            reaching = (one for one in found if not event_id.is_above(first["event_id"], one.index.head[0]))
             before = next(reaching).index.before
-        if archives:
-            _check(path, before, first, archives)
+        if found:
+            archives.check_follows(before, first, path, form)
         return Begins(base, before, overlaps)
     finally:
-        for one in archives:
+        for one in found:
             one.close()
 
 
@@ -62,7 +62,7 @@ def sweep(folder: Path, form: Form) -> None:
 
     They count for nothing, but may hold names that are erased later. Raises SinkUnavailable.
     """
-    for place, name in ((folder, form.path(folder).name), (folder / archive.FOLDER, f"{form.stem}.*.{form.sink}.gz")):
+    for place, name in ((folder, form.path(folder).name), (folder / archives.FOLDER, f"{form.stem}.*.{form.sink}.gz")):
         with durable.disk_errors(place):
             for path in place.glob(f".{name}.*.tmp"):
                 path.unlink(missing_ok=True)
@@ -84,7 +84,7 @@ def archive_next(folder: Path, form: Form, after: int, head: Head) -> str | None
         first = next(reader.after(base[0]), None)
         if first is None or _months(month := archive.month_of(first["event_id"]), archive.month_of(head[0])) < after:
             return None
-        target = archive.path_of(folder, form, month)
+        target = archives.path_of(folder, form, month)
         with durable.disk_errors(target):
             target.parent.mkdir(exist_ok=True)
             durable.sync_folder(folder)
@@ -128,8 +128,8 @@ def cut(folder: Path, form: Form, head: Head) -> None:
 
 def scrub(folder: Path, form: Form, erasures: Sequence[Erasure]) -> bool:
     """Takes names out of a log's archives, each whole or not at all; whether there were any. Raises as `cut`."""
-    with durable.disk_errors(folder / archive.FOLDER):
-        found = archive.paths(folder, form)
+    with durable.disk_errors(folder / archives.FOLDER):
+        found = archives.paths(folder, form)
     changed = [scrub_file(path, form, erasures) for path in found]
     return any(changed)
 
@@ -189,16 +189,6 @@ def _own(form: Form, line: bytes, head: Head) -> Record:
     return record
 
 
-def _check(path: Path, before: Head, first: Record, archives: list[Archive]) -> None:
-    try:
-        followed(before, first)
-    except PermanentError as error:
-        raise LogDamaged(
-            f"{path} does not go on where {archives[-1].path} ends: an archive is missing, or one of them was changed. "
-            f"Put it back, or make the log anew: invitelog rebuild {path.suffix[1:]} --from sqlite"
-        ) from error
-
-
 def _first(path: Path, form: Form) -> Record | None:
     """The first record of a file; None where there is none, or where only a torn one stands."""
     try:
@@ -211,25 +201,14 @@ def _first(path: Path, form: Form) -> Record | None:
         return None  # the writer tells what it is
 
 
-def _opened(folder: Path, form: Form) -> list[Archive]:
-    found: list[Archive] = []
-    try:
-        found.extend(Archive(path, form) for path in archive.paths(folder, form))
-    except BaseException:
-        for one in found:
-            one.close()
-        raise
-    return found
-
-
 def _is_archived(folder: Path, form: Form, head: Head) -> bool:
-    archives = _opened(folder, form)
+    holding = archives.opened(folder, form)
     try:
         before = event_id.before(head[0])
-        found = next((record for one in archives for record in one.after(before)), None)
+        found = next((record for one in holding for record in one.after(before)), None)
         return found is not None and (found["event_id"], found["hash"]) == head
     finally:
-        for one in archives:
+        for one in holding:
             one.close()
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import struct
 import zlib
 from bisect import bisect_left
@@ -32,7 +31,6 @@ from joins.errors import InvalidRecord, LogDamaged
 from joins.form import Form
 from joins.tail import Head
 
-FOLDER = "archive"
 BLOCK_BYTES = 256 * 1024  # of lines in a block, at which it is closed
 MOST_BLOCK_BYTES = 4 << 20  # to which a block may unpack: one line, of at most 1 MiB, may go beyond BLOCK_BYTES
 MOST_INDEX_BYTES = 64 << 20
@@ -42,7 +40,6 @@ _HEADER = b"\x1f\x8b\x08"
 _FHCRC, _FEXTRA, _FCOMMENT = 2, 4, 16
 _OS = b"\x00\xff"  # no speed hint, no file system named
 _EXTRA = b"IL"  # the footer's subfield
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,30 +243,6 @@ def footer_of(index_at: int) -> bytes:
     return head + packer.flush() + bytes(8)
 
 
-def path_of(folder: Path, form: Form, month: str) -> Path:
-    """Where a month's archive lies, in a log folder."""
-    return folder / FOLDER / f"{form.stem}.{month}.{form.sink}.gz"
-
-
-def paths(folder: Path, form: Form) -> list[Path]:
-    """The archives of a log in one form, oldest first. Raises OSError, but not where there is no folder."""
-    pattern = re.compile(rf"{re.escape(form.stem)}\.{_MONTH.pattern}\.{form.sink}\.gz")
-    try:
-        names = os.listdir(folder / FOLDER)
-    except FileNotFoundError:
-        return []
-    return [folder / FOLDER / name for name in sorted(names) if pattern.fullmatch(name)]
-
-
 def month_of(event: str) -> str:
     """The month, UTC, in which the record with that event id got its place."""
     return datetime.fromtimestamp(event_id.milliseconds(event) / 1000, UTC).strftime("%Y-%m")
-
-
-def put_aside(folder: Path, form: Form) -> list[Path]:
-    """Renames a log's archives, the newest first, once a file holds all records again; gives their new names.
-
-    Raises SinkUnavailable.
-    """
-    with durable.disk_errors(folder / FOLDER):
-        return [durable.move_aside(path, "replaced") for path in reversed(paths(folder, form))]

@@ -6,6 +6,7 @@ looks for archives, so that what is moved meanwhile is in one of them.
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,14 +15,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from joins import archive, durable, event_id
+from joins import archives, durable, event_id
 from joins.archive import Archive
 from joins.array_reader import needle_of
 from joins.chain import Record
-from joins.errors import LogDamaged
+from joins.errors import InvalidRecord, LogDamaged
 from joins.event_id import ZERO
 from joins.form import Form
 from joins.log_reader import LogReader
+from joins.records import normal
 from joins.tail import Head, empty_head
 
 _TRIES = 5  # at a file that is replaced just while it is opened
@@ -40,17 +42,11 @@ class WholeLog:
         self._recent: LogReader | None = None
         self.archives: list[Archive] = []
         try:
-            for _ in range(_TRIES):
-                self._stack.close()
-                self._recent = None
-                identity = _inode(self.path)
-                if identity is not None:
-                    self._recent = self._stack.enter_context(form.reader(self.path))
-                self.archives = [self._opened(path) for path in archive.paths(folder, form)]
-                if _inode(self.path) == identity:
-                    break
+            if not any(self._open(folder) for _ in range(_TRIES)):
+                raise OSError(errno.EBUSY, "it was replaced while it was opened, again and again", str(self.path))
             if self._recent is None and not self.archives:
                 raise FileNotFoundError(f"there is neither {self.path} nor an archive of it")
+            self._check_seam()
         except BaseException:
             self._stack.close()
             raise
@@ -118,10 +114,29 @@ class WholeLog:
         if self._recent:
             yield from map(self._form.bare, self._recent.lines(self._double))
 
-    def _opened(self, path: Path) -> Archive:
-        one = Archive(path, self._form)
-        self._stack.callback(one.close)
-        return one
+    def _open(self, folder: Path) -> bool:
+        """Opens what there is; whether it was all still in its place at the end."""
+        self._stack.close()
+        self._recent, self.archives = None, []
+        identity = _inode(self.path)
+        try:
+            if identity is not None:
+                self._recent = self._stack.enter_context(self._form.reader(self.path))
+            self.archives = archives.opened(folder, self._form)
+        except FileNotFoundError:
+            return False
+        for one in self.archives:
+            self._stack.callback(one.close)
+        return _inode(self.path) == identity
+
+    def _check_seam(self) -> None:
+        """Sees that no archive is missing between the archives and the file. Raises LogDamaged."""
+        if self.archives and self._first is not None and self._double == ZERO:
+            try:
+                first = normal(self._form.log, self._first)
+            except (InvalidRecord, ValueError):
+                return  # whoever wants that record is told
+            archives.check_follows(self.base, first, self.path, self._form)
 
     def _above_base(self, records: Iterator[Record]) -> Iterator[Record]:
         """Of records that come newest first, those that are in no archive."""
@@ -131,21 +146,25 @@ class WholeLog:
         return itertools.takewhile(lambda record: event_id.is_above(record["event_id"], double), records)
 
     @cached_property
+    def _first(self) -> Record | None:
+        """The file's first record, looked at only where there are archives; None where it has none to be read."""
+        if not self.archives or self._recent is None:
+            return None
+        try:
+            return next(iter(self._recent), None)
+        except LogDamaged:
+            return None  # whoever wants that record is told
+
+    @cached_property
     def _double(self) -> str:
         """The event id up to which the file's records are in an archive too; `0-0`, as a rule, for none."""
-        if not self.archives or self._recent is None:
-            return ZERO
-        try:
-            first = next(iter(self._recent), None)
-        except LogDamaged:
-            return ZERO  # whoever wants that record is told
         base = self.base[0]
-        return ZERO if first is None or event_id.is_above(first["event_id"], base) else base
+        return ZERO if self._first is None or event_id.is_above(self._first["event_id"], base) else base
 
 
 def is_there(folder: Path, form: Form) -> bool:
     """Whether there is a file or an archive of the log. Raises OSError where that cannot be seen."""
-    return durable.is_there(form.path(folder)) or bool(archive.paths(folder, form))
+    return durable.is_there(form.path(folder)) or bool(archives.paths(folder, form))
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

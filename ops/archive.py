@@ -11,8 +11,7 @@ from consumers.csv_log import CsvLog
 from consumers.file_log import FileLog
 from consumers.holding import held
 from consumers.json_log import JsonLog
-from joins import archive as archives
-from joins import durable
+from joins import archives, durable
 from joins import settings as settings_module
 from joins.archive import Archive
 from joins.errors import SettingsError

@@ -18,7 +18,7 @@ from consumers.json_log import JsonLog
 from consumers.obeying import write
 from consumers.sink import Sink
 from consumers.sqlite_database import SqliteDatabase
-from joins import archive, durable
+from joins import archives, durable
 from joins import settings as settings_module
 from joins.cloud import generations
 from joins.cloud.bucket import Bucket
@@ -104,7 +104,7 @@ def _rebuild_files(settings: Settings, sink: str, copies: dict[str, Copy | None]
             kept += [aside.name] if aside else []
         if sink != "sqlite":  # the new files hold all records
             form_of = json_form if sink == "json" else csv_form
-            kept += [path.name for log in LOGS for path in archive.put_aside(folder, form_of(log))]
+            kept += [path.name for log in LOGS for path in archives.put_aside(folder, form_of(log))]
         return count, kept
     finally:
         with suppress(OSError):

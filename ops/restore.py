@@ -18,7 +18,7 @@ from consumers.json_log import JsonLog
 from consumers.obeying import write
 from consumers.sink import Sink
 from consumers.sqlite_database import SqliteDatabase
-from joins import archive, durable, event_id
+from joins import archives, durable, event_id
 from joins import settings as settings_module
 from joins.chain import Record
 from joins.cloud.bucket import Bucket
@@ -150,7 +150,7 @@ def _put_in_place(building: Path, folder: Path) -> list[str]:
         kept += _move(building / path.name, path, ())
     # The files hold all records now.
     for form in [form_of(log) for log in LOGS for form_of in (json_form, csv_form)]:
-        kept += [aside.name for aside in archive.put_aside(folder, form)]
+        kept += [aside.name for aside in archives.put_aside(folder, form)]
     return kept + _move(building / database_path(folder).name, database_path(folder), ("-wal", "-shm"))
 
 

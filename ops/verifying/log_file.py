@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consumers.archiving import Begins, begins
-from joins import archive, array_file, durable, event_id
+from joins import archives, array_file, durable, event_id
 from joins.archive import Archive
 from joins.array_file import BLANK, CLOSE
 from joins.chain import Record
@@ -29,6 +30,7 @@ from ops.verifying.source import Line
 from ops.verifying.written import Written
 
 LOCK_SECONDS = 10.0  # that a writer may hold the lock; a write takes milliseconds
+_TRIES = 5  # at a file that is replaced just while it is opened
 _STEP = 1 << 20  # bytes read at once
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, InvalidRecord)
 
@@ -60,9 +62,8 @@ class LogFile:
         self._archives: list[Archive] = []
         self._unreadable: Flaw | None = None  # why no archive beyond these could be opened
         try:
-            if durable.is_there(path):
-                self._descriptor = durable.open_file(path, os.O_RDONLY)
-            self._open_archives(folder, form)
+            if not any(self._open(folder, path, form) for _ in range(_TRIES)):
+                raise OSError(errno.EBUSY, "it was replaced while it was opened, again and again")
             begins = _begins(folder, form) if self._archives else None
             self._double = begins.base[0] if begins is not None and begins.overlaps else ZERO
             if self._descriptor is not None:
@@ -129,14 +130,26 @@ class LogFile:
             os.close(self._descriptor)
         for one in self._archives:
             one.close()
+        self._descriptor, self._archives = None, []
 
-    def _open_archives(self, folder: Path, form: Form) -> None:
-        for path in archive.paths(folder, form):
-            try:
-                self._archives.append(Archive(path, form))
-            except LogDamaged as error:
-                self._unreadable = Flaw(str(path), str(error))
-                return
+    def _open(self, folder: Path, path: Path, form: Form) -> bool:
+        """Opens what there is; whether it was all still in its place at the end."""
+        self.close()
+        self._unreadable = None
+        opened = None
+        try:
+            if durable.is_there(path):
+                self._descriptor = durable.open_file(path, os.O_RDONLY)
+                status = os.fstat(self._descriptor)
+                opened = status.st_dev, status.st_ino
+            for one in archives.paths(folder, form):
+                self._archives.append(Archive(one, form))
+        except FileNotFoundError:
+            return False
+        except LogDamaged as error:
+            self._unreadable = Flaw(str(one), str(error))
+        now = durable.identity(path)
+        return (now and now[:2]) == opened
 
     def _look_at_end(self, descriptor: int, path: Path, before: Head | None) -> None:
         with _shared_lock(path, descriptor):

@@ -13,7 +13,7 @@ import pytest
 from monthly import FORMS, LOG_FILES, MONTHS, archive_all, check, fill, records_of
 
 from consumers.sink import opener
-from joins import archive
+from joins import archives
 from joins.archive import BLOCK_BYTES, Archive
 from joins.erasure import Erasure
 from joins.errors import LogDamaged, SinkUnavailable
@@ -69,7 +69,7 @@ def test_a_large_month_is_read_by_blocks(tmp_path: Path, sink: str) -> None:
     fill(log_file, CHANGES, records)
     archive_all(log_file, CHANGES)
     log_file.close()
-    one = Archive(archive.paths(tmp_path, form)[0], form)
+    one = Archive(archives.paths(tmp_path, form)[0], form)
     assert len(one.index.blocks) > 2
     assert all(len(one.payload(block)) < 2 * BLOCK_BYTES for block in one.index.blocks)
     one.close()
@@ -88,7 +88,7 @@ def test_a_month_is_due_by_the_setting_and_never_when_it_is_zero(tmp_path: Path,
             log_file.rest(lambda: True)  # type: ignore[attr-defined]  # of this sink
             log_file._next_look = 0.0  # type: ignore[attr-defined]
         log_file.close()
-        assert [path.name.split(".")[1] for path in archive.paths(folder, FORMS[sink](JOINS))] == expected
+        assert [path.name.split(".")[1] for path in archives.paths(folder, FORMS[sink](JOINS))] == expected
         check(folder, FORMS[sink](JOINS), records)
 
 
@@ -151,7 +151,7 @@ def test_a_missing_archive_is_said_with_the_way_out(tmp_path: Path, sink: str) -
     fill(log_file, JOINS, records_of())
     archive_all(log_file)
     log_file.close()
-    archive.paths(tmp_path, form)[-1].unlink()
+    archives.paths(tmp_path, form)[-1].unlink()
     with pytest.raises(LogDamaged, match=f"an archive is missing.*invitelog rebuild {sink}"):
         LOG_FILES[sink](tmp_path)
 
@@ -163,7 +163,7 @@ def test_an_archive_that_was_cut_or_changed_is_refused(tmp_path: Path, sink: str
     fill(log_file, JOINS, records)
     archive_all(log_file)
     log_file.close()
-    path = archive.paths(tmp_path, form)[-1]
+    path = archives.paths(tmp_path, form)[-1]
     whole = path.read_bytes()
     for data in (b"", whole[:-1], whole[:100], b"x" * len(whole), whole[:-60] + b"\0" * 60):
         path.write_bytes(data)
@@ -183,7 +183,7 @@ def test_a_record_that_was_edited_keeps_its_month_out_of_the_archive(tmp_path: P
     with pytest.raises(LogDamaged):
         archive_all(log_file)
     log_file.close()
-    assert (path.read_bytes(), archive.paths(tmp_path, form)) == (data, [])
+    assert (path.read_bytes(), archives.paths(tmp_path, form)) == (data, [])
     assert list((tmp_path / "archive").iterdir()) == []
 
 
@@ -200,7 +200,7 @@ def test_a_full_disk_leaves_everything_as_it_was(tmp_path: Path, sink: str, monk
         patched.setattr(os, "fsync", full)
         with pytest.raises(SinkUnavailable, match="the disk is full"):
             log_file.archive(JOINS, 1)
-    assert archive.paths(tmp_path, form) == []
+    assert archives.paths(tmp_path, form) == []
     check(tmp_path, form, records)
     assert archive_all(log_file) == list(MONTHS[:4])
     log_file.close()
@@ -213,7 +213,7 @@ def test_names_are_erased_from_archives_once_and_from_those_put_back(tmp_path: P
     log_file = LOG_FILES[sink](tmp_path)
     fill(log_file, JOINS, records)
     archive_all(log_file)
-    path = archive.paths(tmp_path, form)[1]
+    path = archives.paths(tmp_path, form)[1]
     old = path.read_bytes()
     person = records[9]
     orders = [Erasure(person["guild_id"], person["user_id"], records[-1]["event_id"])]
@@ -221,9 +221,9 @@ def test_names_are_erased_from_archives_once_and_from_those_put_back(tmp_path: P
     clean = path.read_bytes()
     assert person["salts"]["member"].encode() in gzip.decompress(old)
     assert person["salts"]["member"].encode() not in gzip.decompress(clean)
-    inodes = [one.stat().st_ino for one in archive.paths(tmp_path, form)]
+    inodes = [one.stat().st_ino for one in archives.paths(tmp_path, form)]
     log_file.erase(orders, again=True)
-    assert [one.stat().st_ino for one in archive.paths(tmp_path, form)] == inodes, "nothing is written twice"
+    assert [one.stat().st_ino for one in archives.paths(tmp_path, form)] == inodes, "nothing is written twice"
     path.write_bytes(old)
     log_file.erase(orders, again=True)
     assert path.read_bytes() == clean

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 
-from joins import archive, inbox
+from joins import archive, archives, inbox
 from joins.array_file import ArrayWriter, write_whole
 from joins.array_reader import ArrayReader
 from joins.chain import check_commitments
@@ -116,8 +116,8 @@ def _archive(data: bytes) -> None:
     nobody = Orders(Erasures(), Erasures())
     with _file("x", data) as path:
         folder = path.parent
-        (folder / archive.FOLDER).mkdir()
-        path.rename(archive.path_of(folder, json_form(CHANGES), "2025-10"))
+        (folder / archives.FOLDER).mkdir()
+        path.rename(archives.path_of(folder, json_form(CHANGES), "2025-10"))
         source = json_file(folder, CHANGES)
         assert source is not None
         list(source.orders())

@@ -15,14 +15,17 @@ from factories import GUILD
 from commands import history, listing
 from commands.listing import Filter
 from commands.selection import Selection, Wanted
-from joins.archive import FOLDER
+from joins.archives import FOLDER
 from joins.chain import Record
 from joins.copies.finding import checked, open_copy
 from joins.erasure import Erasure
+from joins.errors import LogDamaged
+from joins.form import csv_form, json_form
 from joins.log_files import csv_path, database_path, json_path
 from joins.records import CHANGES, JOINS, LOGS
 from joins.settings import Settings
 from joins.tail import empty_head
+from joins.whole_log import WholeLog
 from ops import leftovers
 from ops.__main__ import main
 from ops.verifying.finding import Verdict
@@ -174,6 +177,28 @@ def test_a_rebuilt_copy_holds_all_and_its_archives_are_kept_aside(folder: Path, 
     assert verified(folder).status == 0
     assert call(folder, "archive", "now", "--after", "1")[1].count("archived: ") == 8
     assert holds(folder, sink)
+
+
+@pytest.mark.parametrize("sink", ["json", "csv"])
+@pytest.mark.parametrize("how", ["cut", "gone", "newest gone", "no archive"])
+def test_a_copy_whose_archive_is_damaged_or_gone_is_rebuilt(folder: Path, sink: str, how: str) -> None:
+    call(folder, "archive", "now", "--after", "1")
+    month = MONTHS[3] if how == "newest gone" else MONTHS[2]
+    path = folder / FOLDER / f"invite_joins.{month}.{sink}.gz"
+    if "gone" in how:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-40] if how == "cut" else b"no archive")
+    assert verified(folder).altered()
+    code, said = call(folder, "archive", "now", "--after", "1")
+    assert (code, said.count("\n")) == (1, 1), said
+    with pytest.raises(LogDamaged, match=path.name[:12]):
+        WholeLog(folder, {"json": json_form, "csv": csv_form}[sink](JOINS))
+    code, said = call(folder, "rebuild", sink, "--from", "sqlite")
+    assert (code, "50 records, each checked" in said) == (0, True), said
+    assert holds(folder, sink)
+    assert verified(folder).status == 0
+    assert call(folder, "archive", "now", "--after", "1")[1].count("archived: ") == 8
 
 
 def test_the_database_and_the_cloud_are_rebuilt_from_archives(folder: Path) -> None:
