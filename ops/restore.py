@@ -34,6 +34,7 @@ from joins.settings import Settings
 from joins.tail import empty_head
 from ops import embedded
 from ops.backup import faults, find
+from ops.verifying import progress
 from ops.verifying.finding import NOTE
 from ops.verifying.verification import Verification
 
@@ -74,7 +75,7 @@ def restore(into: Path | None, until: str | None, backup: str | None) -> None:
                 count = _unpacked(bucket, backup, building)
             else:
                 count = _filled(settings, building, moment)
-                _prove(building, _orders(settings))
+                _prove(building, _orders(settings), count)
             kept = _put_in_place(building, folder)
         finally:
             with suppress(OSError):
@@ -114,8 +115,9 @@ def _batches(copy: Copy | None, log: str, moment: int | None) -> Iterator[list[R
     return iter(lambda: list(itertools.islice(records, BATCH)), [])
 
 
-def _prove(building: Path, ordered: list[Erasure]) -> None:
-    verdict = Verification(Settings(invite_logs_dir=building), sinks=_ON_DISK, ordered=ordered).run()
+def _prove(building: Path, ordered: list[Erasure], count: int) -> None:
+    checked = Verification(Settings(invite_logs_dir=building), sinks=_ON_DISK, ordered=ordered)
+    verdict = progress.run(checked, "Verifying", lambda: count * len(_ON_DISK))
     wrong = [finding for finding in verdict.findings if finding.kind != NOTE]
     if wrong:
         raise InviteLogError(f"what was restored does not verify ({wrong[0].sentence}): nothing was put in place")

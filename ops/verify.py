@@ -12,11 +12,11 @@ from joins import settings as settings_module
 from joins.cloud import anchors
 from joins.cloud.anchors import Anchor
 from joins.errors import SettingsError
+from ops.verifying import progress
 from ops.verifying.finding import NOTE, UNSETTLED, Verdict
 from ops.verifying.verification import Verification, expected_records
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-STEP = 1000  # records between two moves of the progress bar
 
 
 @click.command()
@@ -36,19 +36,7 @@ def verify(as_json: bool, given: tuple[str, ...]) -> None:
     settings = settings_module.load()
     days = [text for text in given if _DAY.fullmatch(text)]
     checked = Verification(settings, [_anchor(text) for text in given if text not in days], days)
-    if as_json or not sys.stderr.isatty():
-        verdict = checked.run()
-    else:
-        with click.progressbar(length=expected_records(settings), label="Verifying", file=sys.stderr) as bar:
-            counted = 0
-
-            def step() -> None:
-                nonlocal counted
-                counted += 1
-                if counted % STEP == 0:
-                    bar.update(STEP)
-
-            verdict = checked.run(step)
+    verdict = checked.run() if as_json else progress.run(checked, "Verifying", lambda: expected_records(settings))
     if verdict.altered():
         # Copies change while they are read: names are erased, files replaced. What is altered stays so.
         verdict = checked.run()
