@@ -7,7 +7,7 @@ archive, or in both; readers give it once, and the sink's next opening cuts the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +16,7 @@ from joins import archive, archives, durable, event_id
 from joins.archive import Archive
 from joins.chain import Record
 from joins.erasure import Erasure, Erasures
-from joins.errors import InvalidRecord, LogDamaged, PermanentError
+from joins.errors import Interrupted, InvalidRecord, LogDamaged, PermanentError
 from joins.event_id import ZERO
 from joins.form import Form
 from joins.records import normal
@@ -73,11 +73,11 @@ def is_overlapping(folder: Path, form: Form) -> bool:
     return begins(folder, form).overlaps
 
 
-def archive_next(folder: Path, form: Form, after: int, head: Head) -> str | None:
+def archive_next(folder: Path, form: Form, after: int, head: Head, go_on: Callable[[], bool]) -> str | None:
     """Puts the next month in the archive that ended at least `after` months before the newest record's; gives it.
 
-    The file, whose last record is `head`, stays as it is. Raises SinkUnavailable; LogDamaged where a record is not as
-    it was written, and then nothing is archived.
+    The file, whose last record is `head`, stays as it is. Raises SinkUnavailable, Interrupted when `go_on` says no;
+    LogDamaged where a record is not as it was written. Nothing is archived then.
     """
     with durable.disk_errors(form.path(folder)), form.reader(form.path(folder)) as reader:
         base = begins(folder, form).base
@@ -95,6 +95,8 @@ def archive_next(folder: Path, form: Form, after: int, head: Head) -> str | None
             def lines() -> Iterator[tuple[bytes, Head]]:
                 reached = base
                 for line in map(form.bare, reader.lines(base[0])):
+                    if not go_on():
+                        raise Interrupted(f"this process ends before {month} is archived")
                     record = _own(form, line, reached)
                     if archive.month_of(record["event_id"]) != month:
                         return

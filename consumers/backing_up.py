@@ -41,6 +41,7 @@ class DailyBackup:
         self._settings = settings
         self._next = time.monotonic() + FIRST_LOOK
         self._thread: threading.Thread | None = None
+        self.fault: str | None = None  # why there is no backup of today, once one was tried
 
     def look(self) -> None:
         """Costs nothing while none is due. A folder on this machine is no backup, so it gets none."""
@@ -58,8 +59,10 @@ class DailyBackup:
                 _log.info("the daily backup %s is made: %d bytes", backup.name, backup.bytes)
             for name in clear(self._settings, bucket):
                 _log.info("the backup %s has served its time and was removed", name)
+            self.fault = None
         except (InviteLogError, OSError, sqlite3.Error) as error:
-            _log.warning("no daily backup yet: %s", error)
+            self.fault = f"no daily backup yet: {error}"
+            _log.warning("%s", self.fault)
             self._next = time.monotonic() + AGAIN
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from redis.exceptions import OutOfMemoryError, RedisError
 
+from consumers.chores import Chores
 from consumers.delivery import Delivery
 from consumers.filling import Filling
 from consumers.holding import claim_of
@@ -18,7 +19,7 @@ from consumers.outage import Outage
 from consumers.sink import opener
 from joins import process_report, tokens
 from joins.durable import FolderLock, folder_id, make_folder
-from joins.errors import InviteLogError, LeaseLost, PermanentError, SinkUnavailable
+from joins.errors import InviteLogError, LeaseLost
 from joins.lease import RENEW_EVERY, Lease
 from joins.process_report import Report
 from joins.redis_url import connect
@@ -49,7 +50,7 @@ class Consumer:
         self._filling = Filling(sink, settings, self._lease.check, lambda: not self.stopping.is_set())
         self._delivery = Delivery(self.client, sink, lambda: open_sink(settings), self._lease.check, self._filling.fill)
         self._report = Report(sink)
-        self._daily = _daily_backup(settings) if sink == "cloud" else None
+        self._chores = Chores(self._delivery.rest, _daily_backup(settings) if sink == "cloud" else None)
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
     def __enter__(self) -> Self:
@@ -107,17 +108,8 @@ class Consumer:
             return 1
         if backlog == 0:
             self._recovered()
-            self._rest()
+            self._chores.do(lambda: not self.stopping.is_set())
         return backlog
-
-    def _rest(self) -> None:
-        """What can wait until nothing else is to be done; a fault in it keeps no record from being delivered."""
-        if self._daily is not None:
-            self._daily.look()
-        try:
-            self._delivery.rest(lambda: not self.stopping.is_set())
-        except (SinkUnavailable, PermanentError) as error:
-            _log.warning("%s", error)
 
     def _step_aside(self) -> None:
         """Lets go of the sink for a command that asks for it. Raises LeaseLost then."""
@@ -175,13 +167,16 @@ class Consumer:
                     continue  # the one that writes reports under this name
                 if self._lease.value is not None:
                     self._lease.renew()
-                heads = self._delivery.heads
+                heads, undone = self._delivery.heads, self._chores.undone()
                 report = replace(
                     self._report,
                     reason=self._report.reason or self._filling.under_way,
                     heads={log: head[0] for log, head in heads.items()},
                     hashes={log: head[1] for log, head in heads.items()},
-                    details={"delivered": self._delivery.delivered},
+                    details={
+                        "delivered": self._delivery.delivered,
+                        **({"undone": undone[0], "undone_since": undone[1]} if undone else {}),
+                    },
                 )
                 process_report.send(self.client, report)
             except LeaseLost as error:

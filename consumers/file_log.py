@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from consumers import archiving
 from joins.chain import Record
 from joins.durable import disk_errors, is_there
 from joins.erasure import Erasure
-from joins.errors import HeadMoved
+from joins.errors import HeadMoved, Interrupted
 from joins.form import Form
 from joins.records import LOGS
 from joins.scrubbing import scrub
@@ -87,19 +88,21 @@ class FileLog:
     def rest(self, go_on: Callable[[], bool]) -> None:
         """Archives the next month of a log that is due, if any. Raises SinkUnavailable, LogDamaged, HeadMoved."""
         if self._archive_after and time.monotonic() >= self._next_look:
-            more = [self.archive(log, self._archive_after) is not None for log in LOGS if go_on()]
-            self._next_look = time.monotonic() + (0.0 if any(more) else LOOK_EVERY)
+            with contextlib.suppress(Interrupted):
+                more = [self.archive(log, self._archive_after, go_on) is not None for log in LOGS if go_on()]
+                self._next_look = time.monotonic() + (0.0 if any(more) else LOOK_EVERY)
 
-    def archive(self, log: str, after: int) -> str | None:
+    def archive(self, log: str, after: int, go_on: Callable[[], bool] = lambda: True) -> str | None:
         """Moves the oldest month that is due `after` so many months to the archive; gives it, or None.
 
-        The file is made shorter once no further month is due: until then its records are in both.
+        The file is made shorter once no further month is due: until then its records are in both. Raises Interrupted
+        when `go_on` says no, SinkUnavailable, LogDamaged, HeadMoved.
         """
         if (writer := self._writers.get(log)) is None:
             return None
         writer.check_identity()
         form = self._form_of(log)
-        month = archiving.archive_next(self._folder, form, after, writer.head)
+        month = archiving.archive_next(self._folder, form, after, writer.head, go_on)
         if month is None and archiving.is_overlapping(self._folder, form):
             self._reopen(log)
         return month

@@ -132,6 +132,10 @@ class LeaseLost(RetryableError):
     """This process is not, or is no longer, the one writer."""
 
 
+class Interrupted(RetryableError):
+    """This process ends, so what takes long was given up; the next one does it."""
+
+
 class HeadMoved(RetryableError):
     """The sink's data is not where this process left it; read the head again."""
 

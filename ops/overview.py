@@ -32,6 +32,8 @@ class SinkView:
     backlog: int  # entries of both streams that the sink has not acknowledged
     lag: float  # age of the oldest of them
     memory: int
+    undone: str | None = None  # archiving, merging or the daily backup, where one of them fails
+    undone_since: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -104,7 +106,8 @@ def _sink(client: Client, name: str, report: Report | None) -> SinkView:
         return SinkView(name, "down", "no consumer reports", None, heads, {}, backlog, lag, 0)
     heads |= report.heads
     return SinkView(
-        name, report.state, report.reason, report.since, heads, report.hashes, backlog, lag, report.rss
+        name, report.state, report.reason, report.since, heads, report.hashes, backlog, lag, report.rss,
+        report.details.get("undone"), report.details.get("undone_since"),
     )  # fmt: skip
 
 

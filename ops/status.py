@@ -64,6 +64,9 @@ def lines(overview: Overview) -> list[str]:
         if sink.reason:
             since = f" for {duration(time.time() - sink.since)}" if sink.since else ""
             rows.append(f"{'':8} {sink.state}{since}: {sink.reason}")
+        if sink.undone:
+            since = f" for {duration(time.time() - sink.undone_since)}" if sink.undone_since else ""
+            rows.append(f"{'':8} every record is written, but{since}: {sink.undone}")
     rows += [f"{log + ':':<9}{_HEADS[agreement]}" for log, agreement in overview.heads.items()]
     rows.append(_producer(overview))
     last = "none yet" if overview.last_join is None else _ago(overview.last_join)

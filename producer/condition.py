@@ -44,7 +44,7 @@ class Condition:
         except RedisError:
             return None
         return [
-            commands.SinkState(name, report.state, report.reason, report.since)
+            commands.SinkState(name, report.state, report.reason or report.details.get("undone"), report.since)
             if (report := reports.get(name))
             else commands.SinkState(name, "gone", "no consumer reports")
             for name in keys.SINKS

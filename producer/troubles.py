@@ -19,6 +19,7 @@ Seen = dict[str, Trouble | None]
 
 UNSETTLED_PATIENCE = 3 * 3600.0  # it is tried again every hour
 SINK_PATIENCE = 60.0  # seconds that a copy may fail, or its consumer be away, before anybody is told
+CHORE_PATIENCE = 3600.0  # seconds that archiving, merging or the daily backup may fail; each is tried every 10 min
 REDIS_PATIENCE = 60.0  # seconds that Redis may be away without a word afterwards
 _REASON = 300  # characters shown of one
 _COPIES = {"json": "JSON log", "csv": "CSV log", "sqlite": "database", "cloud": "cloud copy"}
@@ -76,7 +77,19 @@ def of_sinks(reports: Mapping[str, Report]) -> Seen:
             )
         elif report.state == "working":
             found[f"failing/{sink}"] = None
+            found[f"undone/{sink}"] = _undone(copy, report.details.get("undone"))
     return found
+
+
+def _undone(copy: str, why: str | None) -> Trouble | None:
+    if why is None:
+        return None
+    return Trouble(
+        f"The {copy} has every record, but what is done besides is not: {replies.text(why, _REASON)} It goes on by "
+        "itself once that is cured.",
+        f"What is done for the {copy} besides, such as archiving or the daily backup, works again.",
+        CHORE_PATIENCE,
+    )
 
 
 def of_dead_letters(count: int) -> Seen:

@@ -233,3 +233,18 @@ def test_names_are_erased_from_archives_once_and_from_those_put_back(tmp_path: P
     hashes = [record["hash"] for record in one.after(ZERO)]
     one.close()
     assert hashes == [record["hash"] for record in records[7:14]]
+
+
+@pytest.mark.parametrize("sink", LOG_FILES)
+def test_a_process_that_ends_gives_a_month_up_and_the_next_one_does_it(tmp_path: Path, sink: str) -> None:
+    log_file, records = LOG_FILES[sink](tmp_path, archive_after=1), records_of()
+    fill(log_file, JOINS, records)
+    asked = iter([True] * 5)
+    log_file.rest(lambda: next(asked, False))
+    assert archives.paths(tmp_path, FORMS[sink](JOINS)) == []
+    assert list((tmp_path / archives.FOLDER).iterdir()) == []
+    for _ in range(5):
+        log_file.rest(lambda: True)
+    log_file.close()
+    assert len(archives.paths(tmp_path, FORMS[sink](JOINS))) == 4
+    check(tmp_path, FORMS[sink](JOINS), records)

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -184,6 +185,12 @@ def test_the_cloud_consumer_makes_the_days_backup_by_itself(house: House, monkey
     assert daily._thread is not None
     daily._thread.join(30)
     assert backups.names(bucket(house)) == [datetime.now(UTC).date().isoformat()]
+    assert daily.fault is None
+    unplugged = backing_up.DailyBackup(replace(house.settings, cloud_backup_url="file:///nowhere/at/all"))
+    unplugged.look()
+    assert unplugged._thread is not None
+    unplugged._thread.join(30)
+    assert (unplugged.fault or "").startswith("no daily backup yet: ")
     nowhere = backing_up.DailyBackup(Settings(invite_logs_dir=house.folder))
     nowhere.look()
     assert nowhere._thread is None, "a folder on this machine is no backup"

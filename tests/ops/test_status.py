@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,10 @@ def test_dead_letters_are_counted_until_they_are_requeued_and_the_command_is_nam
     assert "dead letters: 2 (`invitelog dead-letters list`)" in shown()
     redis_client.hset(keys.REQUEUED, letter, "2025-10-31T14:30:45.123456 me")  # type: ignore[arg-type]
     assert "dead letters: 1 (" in shown()
+
+
+def test_what_a_consumer_cannot_do_besides_is_told(redis_client: Client) -> None:
+    details = {"delivered": 3, "undone": "no daily backup yet: no room", "undone_since": time.time() - 7300}
+    process_report.send(redis_client, Report("cloud", "working", details=details))
+    assert "every record is written, but for 2 h: no daily backup yet: no room" in shown()
+    assert json.loads(shown("--json"))["sinks"]["cloud"]["undone"] == "no daily backup yet: no room"

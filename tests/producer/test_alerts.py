@@ -182,6 +182,20 @@ def test_a_consumer_is_gone_or_failing_or_well() -> None:
     assert "failing/cloud" not in found
 
 
+def test_what_a_consumer_cannot_do_besides_is_said_after_an_hour() -> None:
+    reports = {
+        "json": Report("json", "working"),
+        "cloud": Report("cloud", "working", details={"undone": "no room @here"}),
+    }
+    found = troubles.of_sinks(reports)
+    assert found["undone/json"] is None
+    undone = found["undone/cloud"]
+    assert undone
+    assert (undone.patience, "@here" in undone.begun) == (3600, False)
+    assert "has every record" in undone.begun
+    assert "undone/csv" not in found
+
+
 def test_dead_letters_are_counted() -> None:
     found = troubles.of_dead_letters(2)["dead-letters"]
     assert found
