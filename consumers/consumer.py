@@ -75,6 +75,7 @@ class Consumer:
     def take(self) -> bool:
         """Whether this process is the sink's one writer now. Raises redis errors."""
         if self._claim.taken:
+            self._let_go()
             return False
         if not self._locked:
             self._locked = self._lock.acquire()
@@ -114,11 +115,15 @@ class Consumer:
     def _step_aside(self) -> None:
         """Lets go of the sink for a command that asks for it. Raises LeaseLost then."""
         if self._claim.taken:
-            self._delivery.close()
-            self._lease.release()
-            self._lock.release()
-            self._locked = False
+            self._let_go()
             raise LeaseLost(f"a command works on the {self.sink} sink; this consumer goes on after it")
+
+    def _let_go(self) -> None:
+        """Keeps nothing of the sink, whatever of it this process had."""
+        self._delivery.close()
+        self._lease.release()
+        self._lock.release()
+        self._locked = False
 
     def say(self, state: str, reason: str | None = None) -> None:
         """What the next report says; the keeper sends it."""

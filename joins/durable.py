@@ -272,12 +272,21 @@ def _take_lease(descriptor: int, seconds: float) -> bool:
 
 
 def folder_id(folder: Path) -> str:
-    """A random id kept in the folder: two processes with the same one share its locks, wherever they run."""
+    """A random id kept in the folder: two processes with the same one share its locks, wherever they run.
+
+    Those that start at once in a new folder agree: the first makes it, under the file's lock.
+    """
     path = folder / ".folder-id"
     with disk_errors(path):
-        for _ in range(2):
-            with contextlib.suppress(FileNotFoundError):
-                if found := path.read_text().strip():
-                    return found
-            replace(path, uuid4().hex.encode())
-        return path.read_text().strip()
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            with file_lock(descriptor, exclusive=True):
+                found = os.pread(descriptor, 64, 0).strip()
+                if not found:
+                    found = uuid4().hex.encode()
+                    os.pwrite(descriptor, found, 0)
+                    os.fsync(descriptor)
+                    sync_folder(folder)
+        finally:
+            os.close(descriptor)
+    return found.decode(errors="replace")

@@ -19,10 +19,14 @@ from factories import Feed, queue_length
 from processes import ROOT, plain_environment, until
 from sink_kinds import LOCAL
 
+from consumers.consumer import Consumer
+from consumers.holding import claim_of
 from joins import keys, lease, process_report
+from joins.durable import FolderLock
 from joins.records import CHANGES, JOINS
 from joins.redis_url import Client
 from joins.scripts import text
+from joins.settings import Settings
 from ops.overview import look
 
 SECONDS = float(os.environ.get("WRITERS_SECONDS", "4"))
@@ -210,3 +214,18 @@ def test_a_sleeping_writer_keeps_its_folder_to_itself_and_status_says_that_the_s
         hosts.assert_whole(sinks, feed)
     finally:
         hosts.end()
+
+
+def test_one_that_waits_for_a_lease_leaves_the_sink_to_a_command(
+    redis_client: Client, server_url: str, tmp_path: Path
+) -> None:
+    claim, command = claim_of(tmp_path, "json"), FolderLock(tmp_path, "json")
+    with Consumer(Settings(redis_url=server_url, invite_logs_dir=tmp_path), "json") as consumer:
+        redis_client.set(keys.lease("json"), "1|elsewhere:1|another folder", px=60_000)
+        assert not consumer.take()
+        assert not command.acquire(), "it has the lock, and waits for the lease"
+        assert claim.acquire()
+        assert not consumer.take()
+        assert command.acquire()
+    command.release()
+    claim.release()

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -98,6 +100,20 @@ def test_the_id_of_a_folder_is_stable_and_its_own(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     assert folder_id(tmp_path / "a") == folder_id(tmp_path / "a")
     assert folder_id(tmp_path / "a") != folder_id(tmp_path / "b")
+
+
+def test_all_who_start_at_once_in_a_new_folder_agree_on_its_id(tmp_path: Path) -> None:
+    """Who differed would wait for the lease of a process that was killed, with that process's lock in hand."""
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(40):
+            folder, start = tmp_path / str(number), Barrier(8)
+            folder.mkdir()
+
+            def ask(folder: Path = folder, start: Barrier = start) -> str:
+                start.wait()
+                return folder_id(folder)
+
+            assert len({asked.result() for asked in [pool.submit(ask) for _ in range(8)]}) == 1
 
 
 def test_a_torn_folder_id_is_made_anew(tmp_path: Path) -> None:
