@@ -140,6 +140,10 @@ class Archive:
             raise LogDamaged(f"{self.path}: its index does not fit it")
         return self._inflate(os.pread(self._descriptor, stop - start, start), start)
 
+    def bytes_of(self, start: int, stop: int) -> bytes:
+        """The file's own bytes between two places."""
+        return os.pread(self._descriptor, stop - start, start)
+
     def header_of(self, start: int) -> bytes:
         """The first ten bytes of a member, which hold flags, a time, and who made it."""
         return os.pread(self._descriptor, 10, start)

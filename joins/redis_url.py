@@ -114,10 +114,10 @@ def check_server(client: Client, url: str) -> str:
     try:
         info: dict[str, Any] = client.info("server")
     except RedisError as error:
-        remedy = "start it, or correct REDIS_URL."
+        remedy, why = "start it, or correct REDIS_URL.", str(error).partition(" : <")[0]  # a Sentinel dumps objects
         if _is_certificate_fault(error):
             remedy = "give it a certificate that this machine trusts, or set REDIS_TLS_VERIFY=no to trust any."
-        raise ServerUnreachable(f"the Redis server at {shown(url)} does not answer ({error}): {remedy}") from error
+        raise ServerUnreachable(f"the Redis server at {shown(url)} does not answer ({why}): {remedy}") from error
     if "valkey_version" in info:
         name, version, least = "Valkey", str(info["valkey_version"]), MIN_VALKEY
     else:

@@ -37,7 +37,9 @@ def _url(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         scheme, separator, rest = value.partition("://")
         if not separator or not rest or scheme not in schemes:
-            raise _FaultError(f"must begin with {' or '.join(f'{s}://' for s in schemes)}")
+            raise _FaultError(f"must begin with {' or '.join(f'{s}://' for s in schemes)}, and name a place")
+        if scheme == "file" and not rest.startswith("/"):
+            raise _FaultError("must name the whole path of a folder, after three slashes: file:///folder")
         try:
             _ = urlsplit(value).port if "," not in rest else None
         except ValueError as error:
@@ -199,11 +201,15 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".
 
 
 def _read_dotenv(path: Path | None) -> dict[str, str]:
-    if path is None or not path.is_file():
-        return {}
     try:
+        if path is None or not path.is_file():
+            return {}
         return {key: value or "" for key, value in dotenv_values(path).items()}
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error.strerror}): give this user read access, or start in another folder."
+        ) from error
+    except UnicodeDecodeError as error:
         raise SettingsError(
             f"{path} cannot be read as UTF-8 text ({error}): write it anew, one NAME=value a line."
         ) from error

@@ -36,7 +36,10 @@ def now() -> None:
     """Make one now, beside the daily one."""
     settings = settings_module.load()
     name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
-    made = backing_up.make(settings, Bucket(settings.cloud_url, make=True), name)
+    bucket = Bucket(settings.cloud_url, make=True)
+    if bucket.has(backups.manifest(name)):
+        raise InviteLogError(f"the backup {name} was made within this second: there is no need of another")
+    made = backing_up.make(settings, bucket, name)
     if made is None:
         raise InviteLogError(f"there is nothing to back up in {settings.invite_logs_dir} yet")
     click.echo(_line(made))
@@ -47,7 +50,13 @@ def now() -> None:
 def list_all(as_json: bool) -> None:
     """List them, the oldest first."""
     bucket = Bucket(settings_module.load().cloud_url)
-    found = [one for name in backups.names(bucket) if (one := backups.read(bucket, name)) is not None]
+    found = []
+    for name in backups.names(bucket):
+        try:
+            if (one := backups.read(bucket, name)) is not None:
+                found.append(one)
+        except LogDamaged as error:
+            click.echo(f"invitelog: {error}", err=True)
     if as_json:
         click.echo(json.dumps([json.loads(backups.encoded(one)) for one in found]))
     else:
@@ -71,9 +80,13 @@ def check(name: str | None) -> None:
 
 
 def find(bucket: Bucket, name: str | None) -> Backup:
-    """The backup of that name, or day, or the newest. Raises InviteLogError when there is none."""
+    """The backup of that name; else the newest whose name begins so, as all of a day do; else of all.
+
+    Raises InviteLogError when there is none.
+    """
     names = [one for one in backups.names(bucket) if name is None or one.startswith(name)]
-    found = backups.read(bucket, names[-1]) if names else None
+    chosen = name if name in names else names[-1] if names else None
+    found = backups.read(bucket, chosen) if chosen is not None else None
     if found is None:
         raise InviteLogError(
             f"there is no backup{f' {name}' if name else ''} in {bucket.shown}: `invitelog backup list` shows them"

@@ -21,6 +21,8 @@ from consumers.sqlite_database import SqliteDatabase
 from joins import archives, durable, event_id
 from joins import settings as settings_module
 from joins.chain import Record
+from joins.cloud import anchors
+from joins.cloud.anchors import Anchor
 from joins.cloud.bucket import Bucket
 from joins.copies import finding
 from joins.copies.copy import Copy
@@ -60,6 +62,8 @@ def restore(into: Path | None, until: str | None, backup: str | None) -> None:
             "--until needs --into with another folder: in its own folder the pipeline would bring the copies up to "
             "date again at once"
         )
+    if until is not None and backup is not None:
+        raise SettingsError("--until and --from-backup exclude each other: a backup is restored as it was made")
     moment = _moment(until) if until is not None else None
     bucket = Bucket(settings.cloud_url)
     building = durable.make_folder(folder) / _BUILDING
@@ -72,15 +76,19 @@ def restore(into: Path | None, until: str | None, backup: str | None) -> None:
             building.mkdir()
         try:
             if backup is not None:
-                count = _unpacked(bucket, backup, building)
+                count, source = _unpacked(bucket, backup, building)
             else:
-                count = _filled(settings, building, moment)
+                count, source = _filled(settings, building, moment), bucket.shown
                 _prove(building, _orders(settings), count)
+            lacking = _lacking(bucket, building) if moment is None and backup is None else []
             kept = _put_in_place(building, folder)
         finally:
             with suppress(OSError):
                 shutil.rmtree(building)
     click.echo(f"{count} records were restored into {folder}, each checked.")
+    click.echo(f"They come from {source}.")
+    for sentence in lacking:
+        click.echo(f"BEWARE: {sentence}")
     for name in kept:
         click.echo(f"What was there before is kept: {name}")
 
@@ -130,11 +138,26 @@ def _orders(settings: Settings) -> list[Erasure]:
     return [one for record in records if (one := erasure_of(record)) is not None]
 
 
-def _unpacked(bucket: Bucket, name: str, building: Path) -> int:
+def _lacking(bucket: Bucket, building: Path) -> list[str]:
+    """Which records an anchor witnesses that the cloud does not hold any more, as a sentence for each log."""
+    found: dict[str, Anchor] = {}
+    for anchor in anchors.read(bucket)[0]:
+        copy = finding.open_copy("sqlite", anchor.log, building, "file:///nowhere")
+        if event_id.is_above(anchor.event_id, copy.head[0] if copy is not None else ZERO):
+            found.setdefault(anchor.log, anchor)
+    return [
+        f"the {log} log reached at least to record {anchor.event_id}, as {anchor.origin} witnesses, but the cloud "
+        "holds it no further than what was restored: objects were removed there. Look for another copy or a backup"
+        for log, anchor in sorted(found.items())
+    ]
+
+
+def _unpacked(bucket: Bucket, name: str, building: Path) -> tuple[int, str]:
     chosen = find(bucket, name)
     if wrong := faults(bucket, chosen, building):
         raise InviteLogError(f"the backup {chosen.name} is not sound ({wrong[0]}): nothing was put in place")
-    return sum(max(int(file.heads.get(log, [0, 0, 0])[2]) for file in chosen.files) for log in LOGS)
+    count = sum(max(int(file.heads.get(log, [0, 0, 0])[2]) for file in chosen.files) for log in LOGS)
+    return count, f"the backup {chosen.name} in {bucket.shown}"
 
 
 def _put_in_place(building: Path, folder: Path) -> list[str]:

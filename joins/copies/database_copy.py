@@ -58,4 +58,6 @@ class DatabaseCopy:
 def database_copy(folder: Path, log: str) -> DatabaseCopy | None:
     """The log in the folder's database; None when there is none."""
     path = database_path(folder)
-    return DatabaseCopy(path, log) if path.exists() else None
+    with reading(str(path)):
+        there = path.exists()
+    return DatabaseCopy(path, log) if there else None

@@ -25,7 +25,7 @@ from joins.records import CHANGES
 from joins.tail import HOLES, MAX_WRITE_BYTES, Head, empty_head, end_of_data, line_of
 from joins.whole_log import is_there
 from ops.verifying import archived
-from ops.verifying.finding import Flaw
+from ops.verifying.finding import NOTE, Flaw
 from ops.verifying.source import Line
 from ops.verifying.written import Written
 
@@ -60,6 +60,7 @@ class LogFile:
         self._torn: int | None = None
         self._descriptor: int | None = None
         self._archives: list[Archive] = []
+        self._odd: list[str] = []  # archives that are packed in a strange way
         self._unreadable: Flaw | None = None  # why no archive beyond these could be opened
         try:
             if not any(self._open(folder, path, form) for _ in range(_TRIES)):
@@ -78,9 +79,9 @@ class LogFile:
 
     def lines(self) -> Iterator[Line]:
         """See Source."""
-        before = empty_head(self.log)
+        before, self._odd = empty_head(self.log), []
         for one in self._archives:
-            for where, line in archived.lines(one, self._shape, before):
+            for where, line in archived.lines(one, self._shape, before, self._odd):
                 yield self._line(where, line)
             before = one.index.head
         if self._unreadable is not None:
@@ -110,7 +111,12 @@ class LogFile:
 
     def after_lines(self) -> Iterator[tuple[str, str]]:
         """See Source."""
-        return iter(())
+        for where in self._odd:
+            yield (
+                NOTE,
+                f"{where}: its records are sound, but it is compressed otherwise than this program does here: by "
+                "another version of zlib, or by somebody else",
+            )
 
     def orders(self) -> Iterator[Erasure]:
         """See Source."""
@@ -262,7 +268,7 @@ def json_file(folder: Path, log: str) -> LogFile | None:
         return (end.tail.end, end.rest, _strange(end.rest, end.close)) if end.torn and not whole else None
 
     kind = Kind(array_file.parse_line, _after_array, tear, lambda written: written.json, True)
-    return LogFile(kind, json_form(log), folder) if is_there(folder, json_form(log)) else None
+    return _opened(kind, json_form(log), folder)
 
 
 def csv_file(folder: Path, log: str) -> LogFile | None:
@@ -273,7 +279,13 @@ def csv_file(folder: Path, log: str) -> LogFile | None:
         return (tail.end, rest, 0) if rest else None
 
     kind = Kind(lambda line: parse_cells(log, line), _after_newline, tear, lambda written: written.csv, False)
-    return LogFile(kind, csv_form(log), folder) if is_there(folder, csv_form(log)) else None
+    return _opened(kind, csv_form(log), folder)
+
+
+def _opened(kind: Kind, form: Form, folder: Path) -> LogFile | None:
+    with durable.disk_errors(form.path(folder)):
+        there = is_there(folder, form)
+    return LogFile(kind, form, folder) if there else None
 
 
 def _begins(folder: Path, form: Form) -> Begins | None:

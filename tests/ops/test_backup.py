@@ -21,7 +21,7 @@ from consumers.cloud_backup import CloudBackup
 from consumers.unpacking import unpack
 from joins import event_id
 from joins import settings as settings_module
-from joins.cloud import backups
+from joins.cloud import anchors, backups
 from joins.cloud.bucket import Bucket
 from joins.erasure import Erasure, erasure_of
 from joins.errors import NoBucket
@@ -30,6 +30,7 @@ from joins.log_files import csv_path, database_path, json_path
 from joins.records import CHANGES, JOINS, LOGS
 from joins.settings import Settings
 from ops.__main__ import main
+from ops.backup import find
 from ops.verifying.verification import Verification
 from tests.ops.verified_house import JOIN_COUNT, House
 
@@ -279,3 +280,39 @@ def test_a_backup_that_cannot_be_read_is_told_when_names_are_to_go(house: House,
     (tmp_path / "cloud" / made.files[0].object).write_bytes(b"x")
     [told] = CloudBackup(house.settings.cloud_url).erase([house_order(house)])
     assert f"the backup {DAY} may hold the names" in told
+
+
+def test_a_backup_is_the_one_that_is_named_and_a_day_names_its_newest(house: House) -> None:
+    for name in (DAY, f"{DAY}T120000Z", f"{DAY}T130000Z"):
+        backing_up.make(house.settings, bucket(house), name)
+    assert find(bucket(house), DAY).name == DAY
+    assert find(bucket(house), f"{DAY}T12").name == f"{DAY}T120000Z"
+    assert find(bucket(house), DAY[:7]).name == find(bucket(house), None).name == f"{DAY}T130000Z"
+
+
+def cloud_of(house: House) -> Path:
+    return Path((house.settings.cloud_backup_url or "").removeprefix("file://"))
+
+
+def test_a_damaged_manifest_hides_no_other_backup(house: House) -> None:
+    for name in (DAY, f"{DAY}T120000Z"):
+        backing_up.make(house.settings, bucket(house), name)
+    (cloud_of(house) / "backups" / f"{DAY}.json").write_text("{")
+    status, said = call(house, "backup", "list")
+    assert (status, "is no manifest" in said, f"{DAY}T120000Z  " in said) == (0, True, True)
+
+
+def test_a_moment_and_a_backup_exclude_each_other(house: House) -> None:
+    into = str(house.folder / "then")
+    status, said = call(house, "restore", "--from-backup", DAY, "--until", "2026-01-01", "--into", into)
+    assert (status, "exclude each other" in said) == (10, True)
+
+
+def test_a_cloud_that_lost_records_that_an_anchor_witnesses_is_restored_with_a_warning(house: House) -> None:
+    last = house.records[JOINS][-1]
+    anchors.make(bucket(house), DAY, "2026-11-20T00:00:00", {JOINS: (last["event_id"], last["hash"])})
+    assert "BEWARE" not in call(house, "restore", "--into", str(house.folder / "whole"))[1]
+    max((cloud_of(house) / "joins").glob("*.gz")).unlink()
+    status, said = call(house, "restore", "--into", str(house.folder / "part"))
+    assert status == 0
+    assert f"BEWARE: the joins log reached at least to record {last['event_id']}" in said
