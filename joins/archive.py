@@ -5,9 +5,9 @@ Any gunzip reads it. To this program it is a row of gzip members, so that a reco
     beginning of the document | block of lines | block | … | end of the document | index | footer
 
 The last two unpack to nothing. The index is the comment in a member's header, under that header's checksum: the head
-before the month's first record and the one after its last, and of each block where it begins, how many records it has
-and the last one's event id. The footer, of FOOTER_BYTES, tells where the index begins. So the file proves and explains
-itself, and putting it in its place is one rename. Format:
+before the month's first record and the one after its last, the SHA-256 of all that stands before the index, and of each
+block where it begins, how many records it has and the last one's event id. The footer, of FOOTER_BYTES, tells where
+the index begins. So the file proves and explains itself, and putting it in its place is one rename. Format:
 https://www.rfc-editor.org/rfc/rfc1952 (FCOMMENT, FHCRC, FEXTRA).
 """
 
@@ -21,6 +21,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -61,6 +62,7 @@ class Index:
     obeyed: str  # event id of the last erasure whose names were taken out of it
     blocks: tuple[Block, ...]
     end: int  # where the end of the document begins, bytes
+    packed: str  # SHA-256 of all bytes before the index, hexadecimal; empty in the first archives that were written
 
     @property
     def records(self) -> int:
@@ -140,9 +142,12 @@ class Archive:
             raise LogDamaged(f"{self.path}: its index does not fit it")
         return self._inflate(os.pread(self._descriptor, stop - start, start), start)
 
-    def bytes_of(self, start: int, stop: int) -> bytes:
-        """The file's own bytes between two places."""
-        return os.pread(self._descriptor, stop - start, start)
+    def is_as_packed(self) -> bool:
+        """Whether every byte before the index is the one that was written, those that mean nothing included."""
+        digest = sha256()
+        for start in range(0, self.index_at, BLOCK_BYTES):
+            digest.update(os.pread(self._descriptor, min(BLOCK_BYTES, self.index_at - start), start))
+        return self.index.packed in ("", digest.hexdigest())
 
     def header_of(self, start: int) -> bytes:
         """The first ten bytes of a member, which hold flags, a time, and who made it."""
@@ -175,9 +180,11 @@ class Archive:
         if not 0 < footer_at - start <= MOST_INDEX_BYTES:
             raise LogDamaged(f"{self.path}: its end does not tell where its index is")
         data = os.pread(self._descriptor, footer_at - start, start)
-        self._inflate(data, start)  # the header's checksum is seen to be right on the way
         try:
-            index = json.loads(data[10 : data.index(b"\0", 10)])
+            comment = data[10 : data.index(b"\0", 10)]
+            if data != member(b"", comment):
+                raise ValueError("its checksum or its form is wrong")
+            index = json.loads(comment)
             if index["v"] != _VERSION or index["log"] != self._form.log or index["form"] != self._form.sink:
                 raise LogDamaged(f"{self.path} is no archive of the {self._form.log} log as this program writes it")
             blocks = tuple(Block(int(offset), int(records), str(last)) for offset, records, last in index["blocks"])
@@ -187,7 +194,8 @@ class Archive:
             places = [0, *(block.offset for block in blocks), int(index["end"]), start]
             if not blocks or blocks[-1].last != head[0] or any(one >= two for one, two in pairwise(places)):
                 raise ValueError("its blocks do not fit it")
-            found = Index(str(index["month"]), before, head, str(index["obeyed"]), blocks, int(index["end"]))
+            packed, end = str(index.get("packed", "")), int(index["end"])
+            found = Index(str(index["month"]), before, head, str(index["obeyed"]), blocks, end, packed)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError) as error:
             raise LogDamaged(f"{self.path}: its index cannot be read ({error})") from error
         return start, found
@@ -197,7 +205,13 @@ def write(
     file: BinaryIO, form: Form, month: str, before: Head, obeyed: str, lines: Iterable[tuple[bytes, Head]]
 ) -> None:
     """Writes an archive of these lines, of which there is at least one; each comes with the head that it makes."""
-    offset = file.write(member(form.begin))
+    packed = sha256()
+
+    def put(data: bytes) -> int:
+        packed.update(whole := member(data))
+        return file.write(whole)
+
+    offset = put(form.begin)
     blocks: list[Block] = []
     waiting: list[bytes] = []
     size, head = 0, before
@@ -206,7 +220,7 @@ def write(
         nonlocal offset, size
         data = (form.between if blocks else b"") + form.between.join(waiting)
         blocks.append(Block(offset, len(waiting), head[0]))
-        offset += file.write(member(data))
+        offset += put(data)
         waiting.clear()
         size = 0
 
@@ -218,10 +232,11 @@ def write(
     if waiting:
         close_block()
     end = offset
-    offset += file.write(member(form.end))
+    offset += put(form.end)
     index = {
         "v": _VERSION, "log": form.log, "form": form.sink, "month": month, "before": before, "head": head,
         "records": sum(block.records for block in blocks), "obeyed": obeyed, "end": end,
+        "packed": packed.hexdigest(),
         "blocks": [[block.offset, block.records, block.last] for block in blocks],
     }  # fmt: skip
     file.write(member(b"", json.dumps(index, ensure_ascii=True).encode()))

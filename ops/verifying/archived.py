@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
-from joins.archive import FOOTER_BYTES, Archive, member, month_of
+from joins.archive import Archive, member, month_of
 from joins.errors import LogDamaged
 from joins.form import Form
 from joins.tail import Head
 from ops.verifying.finding import Flaw
 
 
-def lines(one: Archive, form: Form, before: Head, odd: list[str]) -> Iterator[tuple[str, bytes]]:
+def lines(one: Archive, form: Form, before: Head) -> Iterator[tuple[str, bytes]]:
     """Every line with its place, counted as in the unpacked file. Raises Flaw; what a line holds is not looked at.
 
-    `before` is the head that the archive has to follow from. An archive that unpacks as it should, but is packed in
-    other bytes than here (the bits that fill a block's last byte mean nothing), goes to `odd`.
+    `before` is the head that the archive has to follow from.
     """
     shown, index = str(one.path), one.index
     plain = member(b"")[:10]
@@ -42,18 +40,7 @@ def lines(one: Archive, form: Form, before: Head, odd: list[str]) -> Iterator[tu
             raise Flaw(shown, f"its index says that it follows record {index.before[0]}, which is not so")
         if one.path.name != f"{form.stem}.{index.month}.{form.sink}.gz" or month_of(index.head[0]) != index.month:
             raise Flaw(shown, f"it is the archive of {index.month}, by its index, and has another name or content")
-        if not _is_packed_here(one, form):
-            odd.append(shown)
+        if not one.is_as_packed():
+            raise Flaw(shown, "its records unpack as they should, but it is not byte for byte what was written")
     except LogDamaged as error:
         raise Flaw(shown, str(error)) from error
-
-
-def _is_packed_here(one: Archive, form: Form) -> bool:
-    """Whether every byte before the footer, which is compared at opening, is what this program makes here."""
-    index = one.index
-    places = [0, *(block.offset for block in index.blocks), index.end, one.index_at]
-    datas = [form.begin, *map(one.payload, index.blocks), form.end]
-    if any(one.bytes_of(*place) != member(data) for place, data in zip(pairwise(places), datas, strict=True)):
-        return False
-    packed = one.bytes_of(one.index_at, one.size - FOOTER_BYTES)
-    return packed == member(b"", packed[10 : packed.index(b"\0", 10)])

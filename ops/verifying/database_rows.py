@@ -11,6 +11,7 @@ from typing import Any
 from joins import durable, event_id, schema
 from joins.chain import Record
 from joins.columns import COLUMNS, join, merged
+from joins.copies.copy import reading
 from joins.erasure import KIND, Erasure, erasure_of
 from joins.errors import InvalidRecord, NewerVersion, SinkUnavailable
 from joins.event_id import ZERO
@@ -204,4 +205,6 @@ def _definitions(database: sqlite3.Connection) -> dict[str, Any]:
 def database_rows(folder: Path, log: str) -> DatabaseRows | None:
     """The log in the folder's database; None when there is none. Raises SinkUnavailable."""
     path = database_path(folder)
-    return DatabaseRows(path, log) if durable.is_there(path) else None
+    with reading(str(path)):
+        there = durable.is_there(path)
+    return DatabaseRows(path, log) if there else None

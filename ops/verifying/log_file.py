@@ -16,6 +16,7 @@ from joins import archives, array_file, durable, event_id
 from joins.archive import Archive
 from joins.array_file import BLANK, CLOSE
 from joins.chain import Record
+from joins.copies.copy import reading
 from joins.csv_file import parse_cells, read_end
 from joins.erasure import KIND, Erasure, erasure_of
 from joins.errors import InvalidRecord, LogDamaged, NewerVersion, SinkUnavailable
@@ -25,7 +26,7 @@ from joins.records import CHANGES
 from joins.tail import HOLES, MAX_WRITE_BYTES, Head, empty_head, end_of_data, line_of
 from joins.whole_log import is_there
 from ops.verifying import archived
-from ops.verifying.finding import NOTE, Flaw
+from ops.verifying.finding import Flaw
 from ops.verifying.source import Line
 from ops.verifying.written import Written
 
@@ -60,7 +61,6 @@ class LogFile:
         self._torn: int | None = None
         self._descriptor: int | None = None
         self._archives: list[Archive] = []
-        self._odd: list[str] = []  # archives that are packed in a strange way
         self._unreadable: Flaw | None = None  # why no archive beyond these could be opened
         try:
             if not any(self._open(folder, path, form) for _ in range(_TRIES)):
@@ -79,9 +79,9 @@ class LogFile:
 
     def lines(self) -> Iterator[Line]:
         """See Source."""
-        before, self._odd = empty_head(self.log), []
+        before = empty_head(self.log)
         for one in self._archives:
-            for where, line in archived.lines(one, self._shape, before, self._odd):
+            for where, line in archived.lines(one, self._shape, before):
                 yield self._line(where, line)
             before = one.index.head
         if self._unreadable is not None:
@@ -111,12 +111,7 @@ class LogFile:
 
     def after_lines(self) -> Iterator[tuple[str, str]]:
         """See Source."""
-        for where in self._odd:
-            yield (
-                NOTE,
-                f"{where}: its records are sound, but it is compressed otherwise than this program does here: by "
-                "another version of zlib, or by somebody else",
-            )
+        return iter(())
 
     def orders(self) -> Iterator[Erasure]:
         """See Source."""
@@ -283,7 +278,7 @@ def csv_file(folder: Path, log: str) -> LogFile | None:
 
 
 def _opened(kind: Kind, form: Form, folder: Path) -> LogFile | None:
-    with durable.disk_errors(form.path(folder)):
+    with reading(str(form.path(folder))):
         there = is_there(folder, form)
     return LogFile(kind, form, folder) if there else None
 
