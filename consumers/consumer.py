@@ -121,9 +121,11 @@ class Consumer:
     def _let_go(self) -> None:
         """Keeps nothing of the sink, whatever of it this process had."""
         self._delivery.close()
-        self._lease.release()
-        self._lock.release()
-        self._locked = False
+        try:
+            self._lease.release()
+        finally:  # a server that is away keeps no command waiting
+            self._lock.release()
+            self._locked = False
 
     def say(self, state: str, reason: str | None = None) -> None:
         """What the next report says; the keeper sends it."""
