@@ -22,7 +22,6 @@ from joins import archives, durable, event_id
 from joins import settings as settings_module
 from joins.chain import Record
 from joins.cloud import anchors
-from joins.cloud.anchors import Anchor
 from joins.cloud.bucket import Bucket
 from joins.copies import finding
 from joins.copies.copy import Copy
@@ -140,11 +139,10 @@ def _orders(settings: Settings) -> list[Erasure]:
 
 def _lacking(bucket: Bucket, building: Path) -> list[str]:
     """Which records an anchor witnesses that the cloud does not hold any more, as a sentence for each log."""
-    found: dict[str, Anchor] = {}
-    for anchor in anchors.read(bucket)[0]:
-        copy = finding.open_copy("sqlite", anchor.log, building, "file:///nowhere")
-        if event_id.is_above(anchor.event_id, copy.head[0] if copy is not None else ZERO):
-            found.setdefault(anchor.log, anchor)
+    copies = {log: finding.open_copy("sqlite", log, building, "file:///nowhere") for log in LOGS}
+    heads = {log: copy.head[0] if copy is not None else ZERO for log, copy in copies.items()}
+    beyond = [one for one in anchors.read(bucket)[0] if event_id.is_above(one.event_id, heads[one.log])]
+    found = {one.log: one for one in sorted(beyond, key=lambda one: event_id.parse(one.event_id))}
     return [
         f"the {log} log reached at least to record {anchor.event_id}, as {anchor.origin} witnesses, but the cloud "
         "holds it no further than what was restored: objects were removed there. Look for another copy or a backup"
