@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from joins.errors import SettingsError, TokenMissing
 
@@ -204,6 +205,11 @@ def _read_dotenv(path: Path | None) -> dict[str, str]:
     try:
         if path is None or not path.is_file():
             return {}
+        with path.open(encoding="utf-8") as file:
+            bindings = list(parse_stream(file))
+        wrong = [one.original.line for one in bindings if one.error or (one.key is not None and one.value is None)]
+        if wrong:
+            raise SettingsError(f"{path}, line {wrong[0]}, is no NAME=value: correct it.")
         return {key: value or "" for key, value in dotenv_values(path).items()}
     except OSError as error:
         raise SettingsError(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -80,6 +81,8 @@ def test_all_faults_are_reported_together() -> None:
         ("PORT", "٨٠٠٠"),
         ("PORT", "80.5"),
         ("STREAM_WINDOW", "99"),
+        ("CLOUD_BACKUP_URL", "file://folder"),
+        ("CLOUD_BACKUP_URL", "s3://"),
     ],
 )
 def test_a_malformed_value_is_refused_by_name(name: str, value: str) -> None:
@@ -120,6 +123,26 @@ def test_the_env_file_completes_the_environment_which_wins(tmp_path: Path) -> No
 
 def test_an_env_file_that_is_absent_or_a_folder_is_no_fault(tmp_path: Path) -> None:
     assert load({}, tmp_path / "absent") == load({}, tmp_path) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("DISCORD_TOKEN abc\n", 1), ("# a comment\n\nPORT=1000\nREDIS_URL\n", 4), ('LOG_LEVEL=INFO\nPORT="8080\n', 2)],
+)
+def test_a_line_of_the_env_file_that_sets_nothing_is_named_and_not_shown(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / ".env").write_text(text)
+    with pytest.raises(SettingsError, match=rf"\.env, line {line}, is no NAME=value") as raised:
+        load({}, tmp_path / ".env")
+    assert "abc" not in str(raised.value)
+
+
+def test_an_env_file_that_cannot_be_looked_at_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(SettingsError, match=r"\.env cannot be read \(Permission denied\): give this user read access"):
+        load({})
 
 
 def test_secrets_are_not_in_the_representation() -> None:

@@ -22,8 +22,10 @@ from joins.cloud.bucket import Bucket
 from joins.keys import SINKS
 from joins.log_files import csv_path, database_path, json_path
 from joins.records import CHANGES, JOINS
+from joins.settings import Settings
 from ops.__main__ import main
 from ops.verifying.finding import EDITED, INSERTED, MOVED, NOTE, REMOVED, REWRITTEN, UNSETTLED, Finding
+from ops.verifying.verification import Verification
 from tests.consumers.sink_kinds import LOCAL
 from tests.ops.verified_house import JOIN_COUNT, House, flipped
 
@@ -294,3 +296,12 @@ def test_the_command_names_what_it_found_and_its_status_tells(house: House) -> N
     status, said = run()
     assert (status, "no such folder" in said) == (2, True), said
     assert schema.open_for_reading(database_path(house.folder)) is not None
+
+
+def test_a_folder_that_cannot_be_looked_into_is_no_alteration(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    verdict = Verification(Settings(invite_logs_dir=tmp_path / "file" / "logs"), sinks=("json", "csv", "sqlite")).run()
+    assert verdict.status == 2
+    assert {(finding.kind, finding.sink) for finding in verdict.findings} == {
+        (UNSETTLED, sink) for sink in ("json", "csv", "sqlite")
+    }
