@@ -14,7 +14,7 @@ UV_LOCK := uv pip compile --quiet --universal --generate-hashes --python-version
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.runtime  ## The whole pipeline against a sandbox Discord, in one to two minutes (ARGS=--stay keeps it running)
+demo: .venv/.runtime  ## The whole pipeline against a sandbox Discord, in two minutes (ARGS=--stay keeps it running)
 	@$(BIN)/python -m ops demo $(ARGS)
 
 run: .venv/.runtime  ## Every process on this machine; settings from the environment or .env
@@ -80,7 +80,7 @@ clean:  ## Remove what make and the tools made; never the logs
 .venv/.runtime: .venv/.made requirements.txt requirements-build.txt pyproject.toml
 	@echo "Installing the locked requirements"
 	@$(PIP) --require-hashes -r requirements.txt -r requirements-build.txt
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@PYTHONWARNINGS=ignore $(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/.dev: .venv/.runtime requirements-dev.txt

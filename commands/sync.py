@@ -86,7 +86,8 @@ def _totals(found: Tally) -> list[str]:
     ]
     gone = sum(line.recorded for line in found.gone)
     if gone:
-        parts.append(f"Recorded for {replies.count(len(found.gone), 'invite')} that no longer exist: {gone:,}")
+        exist = "exists" if len(found.gone) == 1 else "exist"
+        parts.append(f"Recorded for {replies.count(len(found.gone), 'invite')} that no longer {exist}: {gone:,}")
     if any(line.uses and not line.recorded for line in found.live):
         parts.append("The uses of an invite without a recorded join may all be older than the log.")
     if found.ambiguous or found.unknown:
